@@ -1,0 +1,1 @@
+"""Accounts and authentication as a service that you run yourself."""

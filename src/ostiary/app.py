@@ -1,0 +1,222 @@
+"""The composition root: builds everything once and mounts every slice."""
+
+import hashlib
+import hmac
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from functools import partial
+
+from fastapi import FastAPI
+from fastapi.middleware.cors import CORSMiddleware
+from sqlalchemy import Connection, func, select, text
+
+from ostiary.clock import Clock, SystemClock
+from ostiary.context import App
+from ostiary.credentials.breached import BreachedPasswords
+from ostiary.crypto.passwords import PasswordHasher
+from ostiary.crypto.sealed import Sealer
+from ostiary.crypto.secret import Secret, load_or_create
+from ostiary.db import open_database
+from ostiary.db.coalescer import Coalescer
+from ostiary.db.schema import upgrade
+from ostiary.health import routes as health_routes
+from ostiary.health.checks import DatabaseCheck
+from ostiary.keys import routes as keys_routes
+from ostiary.keys.flows import hold_to_secret
+from ostiary.keys.ring import KeyRing
+from ostiary.login import routes as login_routes
+from ostiary.login.throttle import Attempts
+from ostiary.sessions import routes as sessions_routes
+from ostiary.sessions.access import LastUses, identify
+from ostiary.sessions.refresh import rotate
+from ostiary.sessions.rotation import Lifetimes
+from ostiary.sessions.tokens import Tokens
+from ostiary.settings import Settings
+from ostiary.upkeep import EVERY_SECONDS, Upkeep, renew_keys
+from ostiary.users import routes as users_routes
+from ostiary.users.listing import read_users
+from ostiary.web.caller import Caller
+from ostiary.web.headers import SecurityHeaders
+from ostiary.web.limits import AddressLimit, Callers, RequestLimit, Sources
+from ostiary.web.mount import Exemptions, mount
+from ostiary.web.requests import RequestLog
+
+ENDPOINTS = (
+    *health_routes.ENDPOINTS,
+    *login_routes.ENDPOINTS,
+    *sessions_routes.ENDPOINTS,
+    *users_routes.ENDPOINTS,
+    *keys_routes.ENDPOINTS,
+)
+
+
+def build(settings: Settings, *, clock: Clock | None = None) -> App:
+    """Build an App. Nothing is connected yet; the data directory and the secret are made where they are missing.
+
+    Raises Misconfigured, SecretError, BreachedFileError or OSError, each with a line for the operator.
+    """
+    clock = clock or SystemClock()
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    secret = read_secret(settings)
+    db = open_database(settings)
+    sealer = Sealer(secret, "sealing")
+    ring = KeyRing(db, sealer, clock)
+    tokens = Tokens(
+        secret=secret,
+        ring=ring,
+        issuer=settings.public_url,
+        audience=settings.token_audience,
+        access_lifetime_seconds=int(settings.access_token_lifetime.total_seconds()),
+    )
+    lifetimes = Lifetimes(
+        access=settings.access_token_lifetime,
+        refresh_idle=settings.refresh_token_idle,
+        refresh_absolute=settings.refresh_token_lifetime,
+        replay_window=settings.refresh_replay_window,
+    )
+    last_uses = LastUses()
+    file = settings.breached_passwords_file
+    return App(
+        settings=settings,
+        clock=clock,
+        db=db,
+        database_check=DatabaseCheck(db, clock),
+        secret=secret,
+        sealer=sealer,
+        ring=ring,
+        hasher=_hasher(settings, secret),
+        breached=None if file is None else BreachedPasswords(file),
+        tokens=tokens,
+        lifetimes=lifetimes,
+        attempts=Attempts(),
+        last_uses=last_uses,
+        lookup_hash=_lookup_hash(secret),
+        callers=Coalescer(lambda batch: db.read(identify, batch, now=clock.now(), last_uses=last_uses)),
+        rotations=Coalescer(lambda batch: db.write(rotate, batch, tokens=tokens, lifetimes=lifetimes, now=clock.now())),
+        user_reads=Coalescer(lambda batch: db.read(read_users, batch)),
+    )
+
+
+def read_secret(settings: Settings) -> Secret:
+    """Answer the installation's secret; its file is made where neither it nor the setting exists."""
+    if settings.secret_key is not None:
+        current = settings.secret_key.get_secret_value().encode()
+    else:
+        current = load_or_create(settings.secret_key_file)
+    return Secret(current, [key.get_secret_value().encode() for key in settings.secret_key_previous])
+
+
+def _hasher(settings: Settings, secret: Secret) -> PasswordHasher:
+    """Answer the hasher. Every pepper that may lie under a stored hash is known, whether new ones get one or not."""
+    peppers = dict(zip(secret.fingerprints, secret.derive_all("pepper"), strict=True))
+    current = secret.fingerprint if settings.password_pepper else None
+    return PasswordHasher(peppers=peppers, current_pepper=current)
+
+
+def _lookup_hash(secret: Secret) -> Callable[[str], str]:
+    key = secret.derive("lookup")
+
+    def lookup_hash(value: str) -> str:
+        return hmac.new(key, value.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
+    return lookup_hash
+
+
+async def start(app: App) -> None:
+    """Make the database ready: schema, the bond with the secret, signing keys. Quiet and quick the second time.
+
+    Raises Misconfigured or Unreachable.
+    """
+    await upgrade_schema(app)
+    await app.db.write(hold_to_secret, app.secret, app.sealer, now=app.clock.now())
+    await renew_keys(app)
+
+
+async def upgrade_schema(app: App) -> bool:
+    """Bring the schema up to date, as the owner's role where there is one; answer whether anything was done."""
+    backups = app.settings.data_dir / "backups"
+    if app.settings.database_owner_url is None:
+        return await upgrade(app.db, backup_dir=backups, now=app.clock.now())
+    owner = open_database(app.settings, as_owner=True)
+    try:
+        done = await upgrade(owner, backup_dir=backups, now=app.clock.now())
+        role = await app.db.read(_current_role)
+        await owner.migrate(partial(_grant, role=role))
+    finally:
+        await owner.close()
+    return done
+
+
+def _current_role(connection: Connection) -> str:
+    return str(connection.execute(select(func.current_user())).scalar_one())
+
+
+def _grant(connection: Connection, *, role: str) -> None:
+    """Let the serving role use the tables, not change them (ST-1)."""
+    quoted = connection.dialect.identifier_preparer.quote(role)
+    connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted}"))
+    connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}"))
+
+
+async def stop(app: App) -> None:
+    """Let go of threads and connections, once nothing is asked any more."""
+    app.hasher.close()
+    await app.db.close()
+
+
+def create_app(
+    settings: Settings, *, clock: Clock | None = None, upkeep_every_seconds: float = EVERY_SECONDS
+) -> FastAPI:
+    """Answer the ASGI application of one installation. Two of them, with different settings, live in one process.
+
+    Its lifespan starts and stops what it needs. Raises what `build` does.
+    """
+    app = build(settings, clock=clock)
+    upkeep = Upkeep(app, every_seconds=upkeep_every_seconds)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        await start(app)
+        upkeep.start()
+        try:
+            yield
+        finally:
+            await upkeep.stop()
+            await stop(app)
+
+    application = FastAPI(
+        title="Ostiary", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
+    )
+    application.state.ostiary = app
+    mount(application, ENDPOINTS)
+    _add_middleware(application, app)
+    return application
+
+
+def _add_middleware(application: FastAPI, app: App) -> None:
+    """Wrap the router, the innermost layer first; a request passes them from the last one added to the first."""
+    settings, clock = app.settings, app.clock
+    exempt = Exemptions(ENDPOINTS)
+    per_address = per_user = None
+    if settings.rate_limit:
+        per_address = RequestLimit("address", settings.rate_limit_per_address, clock)
+        per_user = RequestLimit("user", settings.rate_limit_per_user, clock)
+
+    async def identify_caller(token: str) -> Caller:
+        return await app.callers(await app.tokens.read_access(token, now=clock.now()))
+
+    application.add_middleware(Callers, identify=identify_caller, limit=per_user, exempt=exempt)
+    application.add_middleware(AddressLimit, limit=per_address, exempt=exempt)
+    if settings.cors_origins:
+        application.add_middleware(
+            CORSMiddleware,
+            allow_origins=list(settings.cors_origins),
+            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
+            allow_headers=["Authorization", "Content-Type"],
+            expose_headers=["RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID", "Link"],
+        )
+    application.add_middleware(
+        RequestLog, trusted=settings.trusted_proxies, clock=clock, access_log=settings.access_log
+    )
+    application.add_middleware(Sources, trusted=settings.trusted_proxies)
+    application.add_middleware(SecurityHeaders, https=settings.public_url.startswith("https:"))

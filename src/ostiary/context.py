@@ -1,0 +1,52 @@
+"""The App: what lives as long as the process. Slices take it; `app.py` alone builds one."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ostiary.clock import Clock
+    from ostiary.credentials.breached import BreachedPasswords
+    from ostiary.crypto.passwords import PasswordHasher
+    from ostiary.crypto.sealed import Sealer
+    from ostiary.crypto.secret import Secret
+    from ostiary.db import Database
+    from ostiary.db.coalescer import Coalescer
+    from ostiary.health.checks import DatabaseCheck
+    from ostiary.keys.ring import KeyRing
+    from ostiary.login.throttle import Attempts
+    from ostiary.sessions.access import LastUses
+    from ostiary.sessions.refresh import Rotation
+    from ostiary.sessions.rotation import Lifetimes, Presented
+    from ostiary.sessions.tokens import AccessClaims, Tokens
+    from ostiary.settings import Settings
+    from ostiary.users.listing import Wanted
+    from ostiary.users.models import User
+    from ostiary.web.caller import Caller
+
+
+@dataclass(frozen=True)
+class App:
+    """Everything that a handler or a flow may need. No part of it is replaced while the process lives."""
+
+    settings: "Settings"
+    clock: "Clock"
+    db: "Database"
+    database_check: "DatabaseCheck"
+    secret: "Secret"
+    sealer: "Sealer"
+    ring: "KeyRing"
+    hasher: "PasswordHasher"
+    breached: "BreachedPasswords | None"
+    tokens: "Tokens"
+    lifetimes: "Lifetimes"
+    attempts: "Attempts"
+    last_uses: "LastUses"
+    lookup_hash: "Callable[[str], str]"
+    """Keyed hash under which something that must not be stored in plain can be found again."""
+
+    # Hot reads and writes, many callers in one statement.
+    callers: "Coalescer[AccessClaims, Caller]"
+    rotations: "Coalescer[Presented, Rotation]"
+    user_reads: "Coalescer[Wanted, User]"

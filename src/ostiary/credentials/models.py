@@ -1,0 +1,48 @@
+"""The tables of credentials: passwords, and secrets that are good for one use."""
+
+from datetime import datetime
+
+from sqlalchemy import Column, Connection, ForeignKey, LargeBinary, String, Table, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ostiary.crypto.passwords import StoredPassword
+from ostiary.db.types import Moment, UserId, metadata
+
+passwords = Table(
+    "passwords",
+    metadata,
+    Column("user_id", UserId, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True, autoincrement=False),
+    Column("password_hash", String(512), nullable=False),
+    Column("pepper_id", String(32)),
+    Column("updated_at", Moment, nullable=False),
+)
+
+one_time_tokens = Table(
+    "one_time_tokens",
+    metadata,
+    Column("token_hash", LargeBinary(32), primary_key=True),
+    Column("purpose", String(32), nullable=False),
+    Column("subject", String(128), nullable=False),
+    Column("created_at", Moment, nullable=False),
+    Column("expires_at", Moment, nullable=False, index=True),
+    Column("used_at", Moment),
+)
+
+
+def password_of(connection: Connection, user_id: int) -> StoredPassword | None:
+    """Answer a user's stored password; None for an account without one."""
+    row = connection.execute(
+        select(passwords.c.password_hash, passwords.c.pepper_id).where(passwords.c.user_id == user_id)
+    ).first()
+    return None if row is None else StoredPassword(row.password_hash, row.pepper_id)
+
+
+def set_password(connection: Connection, user_id: int, password: StoredPassword, *, now: datetime) -> None:
+    """Store a user's password, in place of any earlier one."""
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    values = {"password_hash": password.password_hash, "pepper_id": password.pepper_id, "updated_at": now}
+    connection.execute(
+        insert(passwords)
+        .values(user_id=user_id, **values)
+        .on_conflict_do_update(index_elements=[passwords.c.user_id], set_=values)
+    )

@@ -1,0 +1,64 @@
+"""Secrets that are good for one use: made, handed out once, and used up by exactly one caller (D2).
+
+States of a token: live → used, or live → expired. Only its hash is stored.
+"""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection, delete, insert, update
+
+from ostiary.credentials.models import one_time_tokens
+from ostiary.crypto.opaque import new_token, token_hash
+from ostiary.problems import InvalidInput
+
+
+class TokenInvalid(InvalidInput):
+    """The one-time token is unknown, spent, expired or for another purpose; which of them is not said."""
+
+    detail = "This token is not valid (any more)"
+    code = "token_invalid"
+
+
+def issue(
+    connection: Connection, purpose: str, subject: str, *, lifetime: timedelta, now: datetime, bits: int = 256
+) -> str:
+    """Make a token for one purpose and subject and answer it in plain, the only time that it can be seen."""
+    token = new_token(bits)
+    connection.execute(
+        insert(one_time_tokens).values(
+            token_hash=token_hash(token),
+            purpose=purpose,
+            subject=subject,
+            created_at=now,
+            expires_at=now + lifetime,
+        )
+    )
+    return token
+
+
+def consume(connection: Connection, purpose: str, presented: str, *, now: datetime) -> str:
+    """Use a token up and answer its subject: one conditional write that succeeds for exactly one caller.
+
+    Raises TokenInvalid.
+    """
+    t = one_time_tokens.c
+    subject = connection.execute(
+        update(one_time_tokens)
+        .where(t.token_hash == token_hash(presented), t.purpose == purpose, t.used_at.is_(None), t.expires_at > now)
+        .values(used_at=now)
+        .returning(t.subject)
+    ).scalar()
+    if subject is None:
+        raise TokenInvalid
+    return str(subject)
+
+
+def void(connection: Connection, purpose: str, subject: str) -> None:
+    """Make every token of a purpose and subject worthless."""
+    t = one_time_tokens.c
+    connection.execute(delete(one_time_tokens).where(t.purpose == purpose, t.subject == subject))
+
+
+def purge(connection: Connection, *, before: datetime) -> None:
+    """Remove tokens that expired before a moment."""
+    connection.execute(delete(one_time_tokens).where(one_time_tokens.c.expires_at < before))

@@ -1,0 +1,49 @@
+"""What both engines offer, and the one refusal that both can make."""
+
+from collections.abc import Callable
+from typing import Concatenate, ParamSpec, Protocol, TypeVar
+
+from sqlalchemy import Connection
+
+from ostiary.problems import Unavailable
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Unreachable(Unavailable):
+    """The database does not answer, or not in time. `reason` says in one line what an operator should know."""
+
+    detail = "Service temporarily unavailable"
+
+
+class Misconfigured(Exception):  # noqa: N818 - said to an operator, in one line
+    """The database cannot be used as it is set up; str() is one plain line that says what to change."""
+
+
+class Database(Protocol):
+    """One database. Every call is one transaction."""
+
+    @property
+    def engine(self) -> str:
+        """`sqlite` or `postgresql`."""
+
+    @property
+    def place(self) -> str:
+        """Where the data is, for people: a file, or a host and database name. Never holds a password."""
+
+    async def read(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a flow on a consistent snapshot, read-only. Raises Unreachable, and what the flow raises."""
+
+    async def write(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a flow in one transaction; durable when this returns (ST-1).
+
+        A `Problem` from the flow undoes its writes unless its class says `keep_writes`; any other exception
+        undoes them always. Raises Unreachable when the outcome could not be made certain.
+        """
+
+    async def migrate(self, flow: Callable[[Connection], T]) -> T:
+        """Run a flow that changes the schema: one transaction, no time limit, nothing else in its way."""
+
+    async def close(self) -> None:
+        """Finish what is under way and close every connection."""

@@ -1,0 +1,180 @@
+"""PostgreSQL through asyncpg: a pool, serialisable writes with retries, and a limit on how long anybody waits."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from uuid import uuid4
+
+import asyncpg
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from ostiary.db.database import Unreachable
+from ostiary.db.flows import isolation_of
+from ostiary.db.postgres_url import parse
+from ostiary.problems import Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+POOL_SIZE = 12
+CONNECT_TIMEOUT_SECONDS = 2.0
+TIME_LIMIT_SECONDS = 3.5
+"""For one read or write with all its tries; with what a broken connection takes to be given up, below FL-2's 5 s."""
+TRIES = 10
+
+_RETRY = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
+# Connection, resources (a full disk among them), operator intervention, system and internal errors; a server that
+# turned read-only after a failover; and what a login can be refused with while a server is being set up.
+_TROUBLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58", "XX"})
+_READ_ONLY = "25006"
+# A pooler in transaction mode gives each transaction another connection: nothing may be remembered on one.
+_REMEMBER_NOTHING = {
+    "prepared_statement_cache_size": 0,
+    "prepared_statement_name_func": lambda: f"__ostiary_{uuid4()}__",
+}
+_FAILURES = (DBAPIError, OSError, TimeoutError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+
+
+class PostgresDatabase:
+    """A PostgreSQL server, 14 or later."""
+
+    engine = "postgresql"
+
+    def __init__(self, url: str, *, statement_cache: bool = True) -> None:
+        target = parse(url)
+        self._place = target.place
+
+        async def connect(**_: Any) -> Any:
+            return await asyncpg.connect(
+                target.dsn,
+                ssl=target.ssl,
+                timeout=CONNECT_TIMEOUT_SECONDS,
+                statement_cache_size=100 if statement_cache else 0,
+            )
+
+        self._engine = create_async_engine(
+            "postgresql+asyncpg://",
+            async_creator=connect,
+            connect_args={} if statement_cache else _REMEMBER_NOTHING,
+            pool_size=POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=TIME_LIMIT_SECONDS,
+            pool_use_lifo=True,
+        )
+
+    @property
+    def place(self) -> str:
+        """Host and database name."""
+        return self._place
+
+    async def read(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a flow on one snapshot (REPEATABLE READ, READ ONLY)."""
+
+        async def attempt() -> T:
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+                return await connection.run_sync(flow, *args, **kwargs)
+
+        return await self._with_retries(attempt)
+
+    async def write(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a flow in one transaction, again where PostgreSQL asks for it, and commit."""
+        isolation = isolation_of(flow)
+
+        async def attempt() -> T:
+            async with self._engine.connect() as connection:
+                await connection.execution_options(isolation_level=isolation, postgresql_readonly=False)
+                try:
+                    result = await connection.run_sync(flow, *args, **kwargs)
+                except Problem as problem:
+                    if problem.keep_writes:
+                        await _commit(connection)
+                    raise
+                await _commit(connection)
+                return result
+
+        return await self._with_retries(attempt)
+
+    async def migrate(self, flow: Callable[[Connection], T]) -> T:
+        """Run a schema change in one transaction, without a time limit."""
+        try:
+            async with self._engine.begin() as connection:
+                return await connection.run_sync(flow)
+        except _FAILURES as error:
+            if _is_trouble(error):
+                raise Unreachable(reason=_line(error)) from error
+            raise
+
+    async def close(self) -> None:
+        """Close the pool."""
+        await self._engine.dispose()
+
+    async def _with_retries(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        """Try until it works, PostgreSQL gives a final answer, or time is up."""
+        try:
+            async with asyncio.timeout(TIME_LIMIT_SECONDS):
+                for tries_left in reversed(range(TRIES)):
+                    try:
+                        return await attempt()
+                    except _CommitFailed as error:
+                        raise Unreachable(reason=f"the outcome of a commit is unknown: {error}") from error
+                    except _FAILURES as error:
+                        if not (_wants_retry(error) and tries_left):
+                            raise
+                    await asyncio.sleep(random.uniform(0.001, 0.01) * (TRIES - tries_left))  # noqa: S311 - jitter
+        except _FAILURES as error:
+            if _sqlstate(error) in _RETRY:
+                raise Unreachable(reason=f"too many writers in each other's way: {_line(error)}") from error
+            if _is_trouble(error):
+                raise Unreachable(reason=_line(error)) from error
+            raise
+        raise AssertionError  # pragma: no cover - the last try returned or raised
+
+
+class _CommitFailed(Exception):  # noqa: N818 - not an error yet: the outcome is unknown
+    """The connection broke while the commit was on its way: it may have happened."""
+
+
+async def _commit(connection: AsyncConnection) -> None:
+    try:
+        await connection.commit()
+    except _FAILURES as error:
+        if _sqlstate(error) in _RETRY:
+            raise  # SERIALIZABLE may refuse as late as this, and says for certain that nothing was kept
+        raise _CommitFailed(_line(error)) from error
+
+
+def _sqlstate(error: BaseException) -> str:
+    state = getattr(getattr(error, "orig", None) or error, "sqlstate", None)
+    return state if isinstance(state, str) else ""
+
+
+def _is_lost(error: BaseException) -> bool:
+    return (isinstance(error, DBAPIError) and error.connection_invalidated) or _sqlstate(error)[:2] in {"08", "57"}
+
+
+def _wants_retry(error: BaseException) -> bool:
+    """Say whether the same transaction may well work the next time, and certainly did not happen this time.
+
+    A broken connection counts: after a restart of the server every pooled connection is broken, and the next try
+    is on a fresh one.
+    """
+    return _sqlstate(error) in _RETRY or _is_lost(error)
+
+
+def _is_trouble(error: BaseException) -> bool:
+    """Say whether the server is at fault or out of reach, rather than our statement."""
+    if isinstance(error, OSError | TimeoutError | PoolTimeoutError | asyncpg.InterfaceError) or _is_lost(error):
+        return True
+    state = _sqlstate(error)
+    return state[:2] in _TROUBLE_CLASSES or state == _READ_ONLY
+
+
+def _line(error: BaseException) -> str:
+    """Say in one line what went wrong; no statement and no values in it."""
+    cause = getattr(error, "orig", None) or error
+    return f"{type(cause).__name__}: {str(cause).splitlines()[0] if str(cause) else 'no answer in time'}"

@@ -1,0 +1,106 @@
+"""Reading a PostgreSQL URL as people paste it: libpq's parameters, and when TLS must be verified (ST-1)."""
+
+import os
+import ssl
+from dataclasses import dataclass
+from ipaddress import ip_address
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
+
+from ostiary.db.database import Misconfigured
+
+# libpq knows these and asyncpg does not; none of them changes what we promise. (asyncpg would hand them to the
+# server as settings, which refuses the connection.)
+_IGNORED = frozenset(
+    {
+        "channel_binding",
+        "client_encoding",
+        "connect_timeout",
+        "fallback_application_name",
+        "gssencmode",
+        "keepalives",
+        "keepalives_count",
+        "keepalives_idle",
+        "keepalives_interval",
+        "sslcompression",
+        "sslsni",
+        "tcp_user_timeout",
+    }
+)
+_TLS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword"})
+_UNVERIFIED = frozenset({"disable", "allow", "prefer"})
+_MODES = _UNVERIFIED | {"require", "verify-ca", "verify-full"}
+
+
+@dataclass(frozen=True)
+class Target:
+    """What asyncpg needs to connect, and how to name the place to people."""
+
+    dsn: str
+    ssl: ssl.SSLContext | bool
+    place: str
+
+
+def parse(url: str) -> Target:
+    """Read a `postgresql://` URL.
+
+    TLS is verified, host name included, unless the server is on loopback or a Unix socket; `sslmode=require` is
+    therefore as strict as `verify-full` here. Raises Misconfigured for what cannot be read or is not safe.
+    """
+    try:
+        parts = urlsplit(url)
+        parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
+    except ValueError as error:
+        raise Misconfigured(f"OSTIARY_DATABASE_URL cannot be read: {error}") from None
+    hosts = _hosts(parts.netloc, parameters)
+    tls = {name: parameters.pop(name) for name in _TLS & parameters.keys()}
+    kept = {name: value for name, value in parameters.items() if name not in _IGNORED}
+    kept.setdefault("application_name", "ostiary")
+    path = parts.path or "/"
+    database = unquote(path.removeprefix("/")) or kept.get("dbname") or kept.get("database") or "the default database"
+    return Target(
+        dsn=urlunsplit(("postgresql", parts.netloc, path if path != "/" else "", urlencode(kept), "")),
+        ssl=_tls(tls, local=all(map(_is_local, hosts))),
+        place=f"PostgreSQL database {database} at {', '.join(hosts) or 'the local socket'}",
+    )
+
+
+def _hosts(netloc: str, parameters: dict[str, str]) -> list[str]:
+    """Answer every server named, from the URL, its `host` parameter or PGHOST, in libpq's order."""
+    named = netloc.rpartition("@")[2] or parameters.get("host", "") or os.environ.get("PGHOST", "")
+    return [unquote(_without_port(host)) for host in named.split(",") if host]
+
+
+def _without_port(host: str) -> str:
+    if host.startswith("["):
+        return host[1:].partition("]")[0]
+    return host if host.startswith("/") or host.count(":") > 1 else host.partition(":")[0]
+
+
+def _is_local(host: str) -> bool:
+    if host.startswith("/") or host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _tls(tls: dict[str, str], *, local: bool) -> ssl.SSLContext | bool:
+    mode = tls.get("sslmode", "disable" if local else "verify-full")
+    if mode not in _MODES:
+        raise Misconfigured(f"OSTIARY_DATABASE_URL: sslmode must be one of {', '.join(sorted(_MODES))}")
+    if mode in _UNVERIFIED:
+        if local:
+            return False
+        raise Misconfigured(
+            f"OSTIARY_DATABASE_URL: sslmode={mode} would let anybody on the way read and change everything; "
+            "use sslmode=verify-full (with sslrootcert=FILE for a private certificate authority)"
+        )
+    try:
+        context = ssl.create_default_context(cafile=tls.get("sslrootcert"))
+        if "sslcert" in tls:
+            context.load_cert_chain(tls["sslcert"], tls.get("sslkey"), tls.get("sslpassword"))
+    except (OSError, ssl.SSLError) as error:
+        raise Misconfigured(f"OSTIARY_DATABASE_URL: its certificate files cannot be used: {error}") from None
+    context.check_hostname = mode != "verify-ca"
+    return context

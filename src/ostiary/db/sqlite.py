@@ -1,0 +1,239 @@
+"""SQLite: one writer thread that commits for everybody at once, and a few readers.
+
+Group commit is what lets an embedded database keep up: the writer takes all flows that wait, runs each in a
+savepoint of one `BEGIN IMMEDIATE` transaction, makes the whole durable with one sync, and only then answers.
+"""
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+
+import structlog
+from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.pool import QueuePool
+
+from ostiary.db.database import Unreachable
+from ostiary.problems import Problem
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+BUSY_TIMEOUT_MS = 5000
+MAX_BATCH = 256
+READERS = 4
+
+_ENGINE_TROUBLE = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_CORRUPT,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_NOTADB,
+    }
+)
+
+log = structlog.get_logger(__name__)
+
+
+class _Job(NamedTuple):
+    flow: Callable[[Connection], Any]
+    answer: asyncio.Future[Any]
+    loop: asyncio.AbstractEventLoop
+
+
+class SQLiteDatabase:
+    """A SQLite file, written by one thread of this process (and, now and then, by the command line)."""
+
+    engine = "sqlite"
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._writer: threading.Thread | None = None
+        self._lock = threading.Lock()
+        self._closed = False
+        self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
+        self._reading = _engine(path, begin="BEGIN", readers=READERS)
+
+    @property
+    def place(self) -> str:
+        """The file."""
+        return str(self._path)
+
+    @property
+    def path(self) -> Path:
+        """The file, for a backup beside it."""
+        return self._path
+
+    async def read(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a flow on a reader's snapshot."""
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, _read, self._reading, lambda connection: flow(connection, *args, **kwargs)
+        )
+
+    async def write(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Hand a flow to the writer and wait until what it wrote is on disk."""
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[T] = loop.create_future()
+        with self._lock:
+            if self._closed:
+                raise Unreachable(reason="the database is closed")
+            if self._writer is None:
+                self._writer = threading.Thread(target=self._write_all, name="sqlite-writer", daemon=True)
+                self._writer.start()
+            self._jobs.put(_Job(lambda connection: flow(connection, *args, **kwargs), answer, loop))
+        return await answer
+
+    async def migrate(self, flow: Callable[[Connection], T]) -> T:
+        """Run a schema change through the writer like any other write; SQLite's DDL is transactional."""
+        return await self.write(flow)
+
+    async def close(self) -> None:
+        """Let the writer finish its queue, then close."""
+        with self._lock:
+            self._closed = True
+            writer = self._writer
+            self._jobs.put(None)
+        if writer is not None:
+            await asyncio.to_thread(writer.join)
+        await asyncio.to_thread(self._readers.shutdown)
+        self._reading.dispose()
+
+    def _write_all(self) -> None:
+        """Serve the queue until it is closed: the writer thread's whole life."""
+        engine = _engine(self._path, begin="BEGIN IMMEDIATE", readers=1)
+        running = True
+        while running:
+            batch: list[_Job] = []
+            job = self._jobs.get()
+            while True:
+                if job is None:
+                    running = False
+                    break
+                batch.append(job)
+                if len(batch) == MAX_BATCH:
+                    break
+                try:
+                    job = self._jobs.get_nowait()
+                except queue.Empty:
+                    break
+            if batch:
+                _deliver(batch, _commit_together(engine, batch))
+        engine.dispose()
+
+
+def _engine(path: Path, *, begin: str, readers: int) -> Engine:
+    """Answer an engine whose transactions we begin ourselves (the driver's own begin late, and deferred)."""
+    engine = create_engine(
+        f"sqlite:///{path}",
+        poolclass=QueuePool,
+        pool_size=readers,
+        max_overflow=0,
+        connect_args={"check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: sqlite3.Connection, _: object) -> None:
+        connection.isolation_level = None
+        for pragma in (
+            f"busy_timeout={BUSY_TIMEOUT_MS}",  # first: the next line may have to wait for another process
+            "journal_mode=WAL",
+            "synchronous=FULL",  # a 2xx to a write means it is on disk
+            "foreign_keys=ON",
+            f"query_only={'ON' if begin == 'BEGIN' else 'OFF'}",
+        ):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def start(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine, "do_connect")
+    def create_private(*_: object) -> None:
+        if not path.exists():
+            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+
+    return engine
+
+
+def _read(engine: Engine, flow: Callable[[Connection], T]) -> T:
+    try:
+        with engine.connect() as connection:
+            return flow(connection)
+    except (DBAPIError, OSError) as error:
+        raise _translated(error) from error
+
+
+def _commit_together(engine: Engine, batch: list[_Job]) -> list[tuple[Any, Exception | None]]:
+    """Run every job in a savepoint of one transaction; answer each one's result or exception, once it is durable."""
+    try:
+        with engine.begin() as connection:
+            return [_run(connection, job) for job in batch]
+    except Exception as error:  # noqa: BLE001 - nothing of the batch is kept; every caller is told
+        return [(None, _translated(error))] * len(batch)
+
+
+def _run(connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
+    """Run one job. Raises only when the engine itself fails: then nothing of the transaction can be relied upon."""
+    savepoint = connection.begin_nested()
+    try:
+        result = job.flow(connection)
+    except Problem as problem:
+        savepoint.commit() if problem.keep_writes else savepoint.rollback()
+        return None, problem
+    except Exception as error:
+        if _is_trouble(error):
+            raise
+        savepoint.rollback()
+        return None, error
+    savepoint.commit()
+    return result, None
+
+
+def _is_trouble(error: Exception) -> bool:
+    """Say whether the engine failed (no space, locked, unreadable), rather than our statement."""
+    if isinstance(error, DBAPIError):
+        code = getattr(error.orig, "sqlite_errorcode", None)
+        return code is None or code & 0xFF in _ENGINE_TROUBLE
+    return isinstance(error, OSError)
+
+
+def _translated(error: Exception) -> Exception:
+    """Answer what a caller should see: Unreachable where the engine failed, else the error as it is."""
+    if _is_trouble(error):
+        return Unreachable(reason=f"SQLite: {getattr(error, 'orig', None) or error}")
+    return error
+
+
+def _deliver(batch: list[_Job], outcomes: list[tuple[Any, Exception | None]]) -> None:
+    """Hand the outcomes to their event loops, one call for each loop."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Any], Any, Exception | None]]] = {}
+    for job, (result, error) in zip(batch, outcomes, strict=True):
+        by_loop.setdefault(job.loop, []).append((job.answer, result, error))
+    for loop, answers in by_loop.items():
+        try:
+            loop.call_soon_threadsafe(_settle, answers)
+        except RuntimeError:  # the loop is closed: its callers are gone, the writes stay
+            log.warning("writes_outlived_their_callers", count=len(answers))
+
+
+def _settle(answers: list[tuple[asyncio.Future[Any], Any, Exception | None]]) -> None:
+    for answer, result, error in answers:
+        if answer.done():
+            continue
+        if error is None:
+            answer.set_result(result)
+        else:
+            answer.set_exception(error)

@@ -1,0 +1,107 @@
+"""Flows on signing keys: adding, revoking, and holding an installation to its one secret."""
+
+import json
+from datetime import datetime
+from typing import Any, cast
+
+from sqlalchemy import Connection, delete, insert, select, update
+
+from ostiary.crypto import jose
+from ostiary.crypto.sealed import Sealer
+from ostiary.crypto.secret import Secret
+from ostiary.db import Misconfigured
+from ostiary.keys.models import StoredKey, all_keys, installation, signing_keys
+from ostiary.keys.schedule import PUBLISHED_BEFORE_USE, KeyState, is_due, signing_key, state_of
+from ostiary.problems import NotFound
+
+_PLACE = {"table": "signing_keys", "column": "private_jwk"}
+
+
+def add_key(connection: Connection, key: jose.SigningKey, sealer: Sealer, *, at_once: bool, now: datetime) -> StoredKey:
+    """Publish a key that was just made, to sign from now on or after the time that verifiers need to learn it."""
+    keys = all_keys(connection)
+    stored = StoredKey(
+        kid=key.kid,
+        number=max((other.number for other in keys), default=0) + 1,
+        algorithm=key.algorithm,
+        public_jwk=json.dumps(key.public_jwk(), separators=(",", ":")),
+        sealed_private_jwk=_sealed(key.kid, json.dumps(key.private_jwk()).encode(), sealer),
+        created_at=now,
+        activates_at=now if at_once else now + PUBLISHED_BEFORE_USE,
+        revoked_at=None,
+    )
+    values = {column.name: getattr(stored, column.name) for column in signing_keys.columns}
+    connection.execute(insert(signing_keys).values(values))
+    return stored
+
+
+def add_key_if_due(connection: Connection, key: jose.SigningKey, sealer: Sealer, *, now: datetime) -> StoredKey | None:
+    """Publish a key where one is due; it signs at once only where none does."""
+    keys = all_keys(connection)
+    if not is_due(keys, algorithm=key.algorithm, now=now):
+        return None
+    return add_key(connection, key, sealer, at_once=signing_key(keys, now=now) is None, now=now)
+
+
+def revoke_key(
+    connection: Connection, kid: str, successor: jose.SigningKey, sealer: Sealer, *, now: datetime
+) -> StoredKey | None:
+    """Refuse a key from now on; where it was the one that signs and no other can, its successor signs at once.
+
+    Answers the successor where it was needed. Raises NotFound for an unknown kid.
+    """
+    revoked = connection.execute(
+        update(signing_keys)
+        .where(signing_keys.c.kid == kid, signing_keys.c.revoked_at.is_(None))
+        .values(revoked_at=now)
+    ).rowcount
+    if not revoked and not any(key.kid == kid for key in all_keys(connection)):
+        raise NotFound(f"There is no signing key {kid}")
+    if signing_key(all_keys(connection), now=now) is not None:
+        return None
+    return add_key(connection, successor, sealer, at_once=True, now=now)
+
+
+def purge_keys(connection: Connection, *, now: datetime) -> None:
+    """Remove keys that nothing can be checked with any more; revoked ones stay as a record."""
+    keys = all_keys(connection)
+    gone = [key.kid for key in keys if state_of(key, keys, now=now) is KeyState.RETIRED]
+    if gone:
+        connection.execute(delete(signing_keys).where(signing_keys.c.kid.in_(gone)))
+
+
+def hold_to_secret(connection: Connection, secret: Secret, sealer: Sealer, *, now: datetime) -> None:
+    """Bind a new installation to its secret, and refuse a node that comes with another.
+
+    When the secret was changed (the old one being listed as previous), what rests sealed is sealed anew. Raises
+    Misconfigured.
+    """
+    stored = connection.execute(select(installation.c.secret_fingerprint)).scalar()
+    if stored == secret.fingerprint:
+        return
+    if stored is None:
+        connection.execute(insert(installation).values(id=1, secret_fingerprint=secret.fingerprint, created_at=now))
+        return
+    if stored not in secret.fingerprints:
+        raise Misconfigured(
+            "the database belongs to another secret key: start with the one it was made with, or list that one in "
+            "OSTIARY_SECRET_KEY_PREVIOUS while changing it"
+        )
+    for key in all_keys(connection):
+        if sealer.needs_resealing(key.sealed_private_jwk):
+            plain = sealer.open(key.sealed_private_jwk, row=key.kid, **_PLACE)
+            connection.execute(
+                update(signing_keys)
+                .where(signing_keys.c.kid == key.kid)
+                .values(sealed_private_jwk=_sealed(key.kid, plain, sealer))
+            )
+    connection.execute(update(installation).values(secret_fingerprint=secret.fingerprint))
+
+
+def unsealed(key: StoredKey, sealer: Sealer) -> dict[str, Any]:
+    """Answer a key's private JWK. Raises SealBroken."""
+    return cast("dict[str, Any]", json.loads(sealer.open(key.sealed_private_jwk, row=key.kid, **_PLACE)))
+
+
+def _sealed(kid: str, plain: bytes, sealer: Sealer) -> bytes:
+    return sealer.seal(plain, row=kid, **_PLACE)

@@ -1,0 +1,104 @@
+"""The key ring: the keys of this moment as the process uses them, read again every few seconds.
+
+A reading is one immutable snapshot with a version; a cache of checked signatures belongs to one version.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from ostiary.clock import Clock
+from ostiary.crypto import jose
+from ostiary.crypto.sealed import Sealer
+from ostiary.db import Database
+from ostiary.keys.flows import unsealed
+from ostiary.keys.models import StoredKey, all_keys
+from ostiary.keys.schedule import KeyState, signing_key, state_of
+
+REREAD_AT_MOST_EVERY_SECONDS = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """The keys as they were at one moment."""
+
+    keys: tuple[StoredKey, ...]
+    signers: Mapping[str, jose.SigningKey]
+    verifiers: Mapping[str, jose.VerificationKey]
+    jwks: bytes
+    version: int
+
+
+class KeyRing:
+    """Gives out the signing key and the verification keys; empty until first read."""
+
+    def __init__(self, db: Database, sealer: Sealer, clock: Clock) -> None:
+        self._db = db
+        self._sealer = sealer
+        self._clock = clock
+        self._reading: Reading | None = None
+        self._reread_at = float("-inf")
+
+    @property
+    def signer(self) -> jose.SigningKey:
+        """The key that signs now: a key published earlier takes over at its moment without a reading."""
+        reading = self._current()
+        key = signing_key(reading.keys, now=self._clock.now())
+        if key is None:
+            raise RuntimeError("there is no active signing key")
+        return reading.signers[key.kid]
+
+    @property
+    def verifiers(self) -> Mapping[str, jose.VerificationKey]:
+        """Every key whose tokens are accepted, by kid."""
+        return self._current().verifiers
+
+    @property
+    def jwks(self) -> bytes:
+        """The published key set as JSON (RFC 7517 §5): public parts only."""
+        return self._current().jwks
+
+    @property
+    def version(self) -> int:
+        """A number that changes with every change of the set."""
+        return self._current().version
+
+    async def read(self) -> None:
+        """Read the keys from the database. Raises Unreachable; then the last reading stays."""
+        keys = tuple(await self._db.read(all_keys))
+        now = self._clock.now()
+        usable = tuple(key for key in keys if self._is_usable(key, keys, now))
+        before = self._reading
+        if before is not None and before.keys == usable:
+            return
+        known = {} if before is None else before.signers
+        signers = {
+            key.kid: known.get(key.kid) or jose.SigningKey.from_jwk(unsealed(key, self._sealer)) for key in usable
+        }
+        public = [json.loads(key.public_jwk) for key in usable]
+        self._reading = Reading(
+            keys=usable,
+            signers=signers,
+            verifiers=jose.key_ring(jose.VerificationKey.from_jwk(jwk) for jwk in public),
+            jwks=json.dumps({"keys": public}, separators=(",", ":")).encode(),
+            version=0 if before is None else before.version + 1,
+        )
+
+    async def reread(self) -> bool:
+        """Read again because a token names an unknown key, at most once a second; answer whether it was read."""
+        now = self._clock.monotonic()
+        if now - self._reread_at < REREAD_AT_MOST_EVERY_SECONDS:
+            return False
+        self._reread_at = now
+        await self.read()
+        return True
+
+    def _is_usable(self, key: StoredKey, keys: tuple[StoredKey, ...], now: datetime) -> bool:
+        state = state_of(key, keys, now=now)
+        return state not in {KeyState.RETIRED, KeyState.REVOKED}
+
+    def _current(self) -> Reading:
+        if self._reading is None:
+            raise RuntimeError("the key ring has not been read yet")
+        return self._reading

@@ -1,0 +1,122 @@
+"""Login with e-mail and password: one answer, and equal work, for every way to fail (LG-1, LG-2)."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import datetime
+
+import structlog
+from sqlalchemy import Connection
+
+from ostiary.context import App
+from ostiary.credentials.models import password_of, set_password
+from ostiary.crypto.passwords import StoredPassword
+from ostiary.db import read_committed
+from ostiary.login.throttle import Pair, book_attempt, forget_attempts
+from ostiary.problems import InvalidCredentials, Problem
+from ostiary.sessions.beginning import begin_session
+from ostiary.sessions.models import Held
+from ostiary.sessions.tokens import TokenPair
+from ostiary.users.address import canonical_email
+from ostiary.users.models import User, user_by_email_key
+from ostiary.web.source import Source
+
+AMR = "pwd"
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """The account that an address belongs to, if any, and what is stored to verify its password."""
+
+    user: User | None
+    password: StoredPassword | None
+
+
+async def log_in(app: App, *, email: str, password: str, source: Source, user_agent: str) -> TokenPair:
+    """Verify a password and begin a session.
+
+    Raises InvalidCredentials, no sooner than the failure floor after it was called; Unavailable when full.
+    """
+    earliest_failure = app.clock.monotonic() + app.settings.login_failure_floor.total_seconds()
+    try:
+        held = await _verify_and_begin(app, email, password, source, user_agent)
+    except InvalidCredentials as refusal:
+        log.info("login_failed", reason=refusal.reason, source=source.address)
+        await asyncio.sleep(max(0.0, earliest_failure - app.clock.monotonic()))
+        raise
+    session, user = held
+    log.info("login_succeeded", user_id=user.id, session_id=session.id, source=source.address, amr=AMR)
+    return TokenPair(app.tokens.mint_access(session, now=app.clock.now()), app.tokens.mint_refresh(session))
+
+
+async def _verify_and_begin(app: App, email: str, password: str, source: Source, user_agent: str) -> Held:
+    candidate = await app.db.read(find_candidate, canonical_email(email))
+    pair = Pair(_subject(app, candidate, email), source.key)
+
+    async def book() -> bool:
+        return await app.db.write(book_attempt, pair, now=app.clock.now())
+
+    async with app.attempts.book(pair, book) as allowed:
+        verification = await app.hasher.verify(password, candidate.password)
+        user = candidate.user
+        if not allowed:
+            raise InvalidCredentials(reason=f"throttled: {pair.subject}")
+        if user is None or not verification.ok:
+            raise InvalidCredentials(reason=f"wrong password or unknown address: {pair.subject}")
+        if not user.is_active:
+            raise InvalidCredentials(reason=f"user is deactivated: {pair.subject}")
+        held = await app.db.write(complete, app, user.id, pair, source, user_agent, now=app.clock.now())
+    if verification.needs_rehash and candidate.password is not None:
+        await _upgrade_hash(app, user.id, password, candidate.password)
+    return held
+
+
+def find_candidate(connection: Connection, email_key: str) -> Candidate:
+    """Look an address up. The same two statements run whether anybody has it or not."""
+    user = user_by_email_key(connection, email_key)
+    return Candidate(user, password_of(connection, user.id if user else 0))
+
+
+def _subject(app: App, candidate: Candidate, email: str) -> str:
+    """Name whom somebody tries to be: all spellings of an address give the same."""
+    if candidate.user is not None:
+        return f"user:{candidate.user.id}"
+    return app.lookup_hash(canonical_email(email))
+
+
+@read_committed(why="the user's row is locked before the gate judges it; nothing else is read")
+def complete(
+    connection: Connection, app: App, user_id: int, pair: Pair, source: Source, user_agent: str, *, now: datetime
+) -> Held:
+    """Begin the session of a user whose password was right. Raises InvalidCredentials where the gate does."""
+    forget_attempts(connection, pair)
+    return begin_session(
+        connection,
+        user_id,
+        tokens=app.tokens,
+        lifetimes=app.lifetimes,
+        amr=AMR,
+        address=source.address,
+        user_agent=user_agent,
+        now=now,
+    )
+
+
+async def _upgrade_hash(app: App, user_id: int, password: str, old: StoredPassword) -> None:
+    """Hash again with today's parameters (PW-4). The login has succeeded and stays so, whatever happens here."""
+    try:
+        new = await app.hasher.hash(password)
+        await app.db.write(replace_password, user_id, old, new, now=app.clock.now())
+    except Problem as problem:
+        log.warning("password_rehash_postponed", user_id=user_id, reason=problem.reason)
+    else:
+        log.info("password_rehashed", user_id=user_id)
+
+
+def replace_password(
+    connection: Connection, user_id: int, old: StoredPassword, new: StoredPassword, *, now: datetime
+) -> None:
+    """Store a new hash of the same password, unless the password was changed meanwhile."""
+    if password_of(connection, user_id) == old:
+        set_password(connection, user_id, new, now=now)

@@ -1,0 +1,98 @@
+"""Sign-up: a new user with a password, by himself or by the command line; and the very first superuser."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy import Connection
+
+from ostiary.context import App
+from ostiary.credentials.models import set_password
+from ostiary.credentials.one_time import TokenInvalid, consume, issue, void
+from ostiary.credentials.strength import check_shape, check_strength
+from ostiary.crypto.passwords import StoredPassword
+from ostiary.db import read_committed
+from ostiary.problems import Forbidden
+from ostiary.users.accounts import add_user, has_superuser
+from ostiary.users.address import parse_email, parse_username
+from ostiary.users.models import User
+
+SETUP_PURPOSE = "setup"
+SETUP_SUBJECT = "first-superuser"
+SETUP_LIFETIME = timedelta(hours=1)
+SETUP_BITS = 128
+
+log = structlog.get_logger(__name__)
+
+
+class SignupClosed(Forbidden):
+    """The operator has closed sign-up."""
+
+    detail = "Sign-up is closed"
+    code = "signup_closed"
+
+
+@dataclass(frozen=True, slots=True)
+class NewUser:
+    """Somebody who may be added: names parsed, password judged and hashed."""
+
+    email: str
+    username: str
+    password: StoredPassword
+
+
+async def prepare(app: App, *, email: str, username: str, password: str) -> NewUser:
+    """Judge what was asked for, cheapest first, and hash the password (PW-1 to PW-5, SU-1).
+
+    Raises InvalidInput for what cannot be accepted, Unavailable when the hashing pool is full.
+    """
+    email, username = parse_email(email).address, parse_username(username)
+    check_shape(password, min_length=app.settings.password_min_length)
+    await app.hasher.run(check_strength, password, email=email, username=username, breached=app.breached)
+    return NewUser(email, username, await app.hasher.hash(password))
+
+
+async def sign_up(app: App, *, email: str, username: str, password: str) -> User:
+    """Add an ordinary active user. Raises what `prepare` does, EmailTaken, UsernameTaken, SignupClosed."""
+    if app.settings.signup == "closed":
+        raise SignupClosed
+    new = await prepare(app, email=email, username=username, password=password)
+    user = await app.db.write(create, new, is_superuser=False, now=app.clock.now())
+    log.info("user_signed_up", user_id=user.id)
+    return user
+
+
+async def set_up(app: App, *, token: str, email: str, username: str, password: str) -> User:
+    """Add the first superuser, for whoever holds the token that the server printed (AD-1).
+
+    Raises TokenInvalid for a token that is spent, expired, unknown, or no longer needed; otherwise as `sign_up`.
+    Whatever is refused leaves the token as it was.
+    """
+    new = await prepare(app, email=email, username=username, password=password)
+    user = await app.db.write(create_first_superuser, token, new, now=app.clock.now())
+    log.warning("first_superuser_created", user_id=user.id)
+    return user
+
+
+@read_committed(why="the unique constraints decide; nothing that was read is relied upon")
+def create(connection: Connection, new: NewUser, *, is_superuser: bool, now: datetime) -> User:
+    """Add a user with a password. Raises EmailTaken, UsernameTaken."""
+    user = add_user(connection, email=new.email, username=new.username, is_superuser=is_superuser, now=now)
+    set_password(connection, user.id, new.password, now=now)
+    return user
+
+
+def create_first_superuser(connection: Connection, token: str, new: NewUser, *, now: datetime) -> User:
+    """Use the set-up token up and add the superuser, both or neither."""
+    consume(connection, SETUP_PURPOSE, token, now=now)
+    if has_superuser(connection):
+        raise TokenInvalid(reason="there is a superuser already")
+    return create(connection, new, is_superuser=True, now=now)
+
+
+def offer_setup(connection: Connection, *, now: datetime) -> str | None:
+    """Make a fresh set-up token, in place of earlier ones; None where there is a superuser already."""
+    void(connection, SETUP_PURPOSE, SETUP_SUBJECT)
+    if has_superuser(connection):
+        return None
+    return issue(connection, SETUP_PURPOSE, SETUP_SUBJECT, lifetime=SETUP_LIFETIME, now=now, bits=SETUP_BITS)

@@ -1,0 +1,118 @@
+"""Refusals. A flow that will not do what it was asked raises a Problem; anything else that escapes is a bug.
+
+    Problem
+    ├── InvalidInput          400  a body, parameter or value that cannot be accepted
+    ├── InvalidCredentials    401  the contract's one answer to every failed authentication
+    ├── Forbidden             403  signed in, but not allowed; the object's existence is no secret
+    ├── NotFound              404  no such thing, or none that the caller may know of
+    ├── MethodNotAllowed      405  the path exists, the method does not
+    ├── RequestTimeout        408  the body did not arrive in time
+    ├── BodyTooLarge          413  more bytes than a JSON body may have
+    ├── UnsupportedMediaType  415  not application/json
+    ├── RateLimited           429  over one of the request limits
+    └── Unavailable           503  full, or the database is away; come back after Retry-After
+
+Slices add their own below these. The HTTP edge renders all of them alike (`web/render.py`).
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar
+
+
+class Problem(Exception):  # noqa: N818 - a refusal we meant to give is not an error of the program
+    """A refusal, as the caller may see it, with a reason that only the log sees."""
+
+    status: ClassVar[int] = 400
+    detail: str = "Bad request"
+    code: ClassVar[str | None] = None
+    """A stable snake_case word for programs; None where the contract fixes `detail` alone."""
+    keep_writes: ClassVar[bool] = False
+    """True: what the flow wrote before it refused is committed all the same (a counted failure, a revoked family)."""
+
+    def __init__(
+        self, detail: str | None = None, *, reason: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        """Refuse with the class's `detail` or a more telling one; `reason` goes to the log, never to the caller."""
+        self.detail = detail or type(self).detail
+        self.reason = reason
+        self.headers = dict(headers or {})
+        super().__init__(reason or self.detail)
+
+
+class InvalidInput(Problem):
+    """The request cannot be understood or holds a value that is not acceptable."""
+
+    status = 400
+    detail = "Invalid input"
+
+
+class InvalidCredentials(Problem):
+    """Authentication failed. One answer for every cause, so that none can be told from another (LG-1)."""
+
+    status = 401
+    detail = "Invalid authentication credentials"
+
+    def __init__(self, *, reason: str = "") -> None:
+        """Refuse; RFC 9110 §11.6.1 wants the challenge with every 401."""
+        super().__init__(reason=reason, headers={"WWW-Authenticate": "Bearer"})
+
+
+class Forbidden(Problem):
+    """The caller is known and may not do this."""
+
+    status = 403
+    detail = "Not allowed"
+    code = "forbidden"
+
+
+class NotFound(Problem):
+    """There is no such thing, or none that the caller may know of."""
+
+    status = 404
+    detail = "Resource not found"
+
+
+class MethodNotAllowed(Problem):
+    """The path does not take this method (RFC 9110 §15.5.6)."""
+
+    status = 405
+    detail = "Method not allowed"
+
+
+class RequestTimeout(Problem):
+    """The body did not arrive in time (IN-1)."""
+
+    status = 408
+    detail = "Request body did not arrive in time"
+
+
+class BodyTooLarge(Problem):
+    """The body is larger than any request needs (IN-1)."""
+
+    status = 413
+    detail = "Request body too large"
+
+
+class UnsupportedMediaType(Problem):
+    """The body is not declared as JSON (HT-4)."""
+
+    status = 415
+    detail = "Content-Type must be application/json"
+
+
+class RateLimited(Problem):
+    """Over one of the request limits (RFC 6585 §4)."""
+
+    status = 429
+    detail = "Rate limit exceeded"
+
+
+class Unavailable(Problem):
+    """The service cannot answer now; nothing is wrong with the request."""
+
+    status = 503
+    detail = "Service temporarily unavailable"
+
+    def __init__(self, detail: str | None = None, *, reason: str = "", retry_after_seconds: int = 1) -> None:
+        """Refuse for now; the caller should wait that many whole seconds (RFC 9110 §10.2.3)."""
+        super().__init__(detail, reason=reason, headers={"Retry-After": str(retry_after_seconds)})

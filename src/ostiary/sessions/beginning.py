@@ -1,0 +1,73 @@
+"""How a session begins: the one way out of every login."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, insert, select, update
+
+from ostiary.crypto.opaque import new_id, token_hash
+from ostiary.sessions.gate import admit
+from ostiary.sessions.models import Held, Session, sessions
+from ostiary.sessions.rotation import Lifetimes
+from ostiary.sessions.tokens import Tokens
+from ostiary.users.models import User, from_row, select_users, users
+
+MAX_SESSIONS_PER_USER = 100
+"""The oldest ends when one more begins (TK-8)."""
+
+_USER_AGENT_LENGTH = 256
+
+
+def begin_session(
+    connection: Connection,
+    user_id: int,
+    *,
+    tokens: Tokens,
+    lifetimes: Lifetimes,
+    amr: str,
+    address: str,
+    user_agent: str,
+    now: datetime,
+) -> Held:
+    """Begin a session for a user who has just proven who he is.
+
+    The user's row is locked and read again, so that a deactivation either comes first and is seen here, or comes
+    after and ends this session with the others. Raises InvalidCredentials where the gate does.
+    """
+    user = _lock_user(connection, user_id)
+    session = Session(
+        id=new_id(),
+        user_id=user_id,
+        created_at=now,
+        authenticated_at=now,
+        amr=amr,
+        address=address,
+        user_agent=user_agent[:_USER_AGENT_LENGTH],
+        last_used_at=now,
+        generation=0,
+        refresh_hash=b"",
+        rotated_at=now,
+        refresh_expires_at=now + min(lifetimes.refresh_idle, lifetimes.refresh_absolute),
+        expires_at=now + lifetimes.refresh_absolute,
+    )
+    held = admit(None if user is None else Held(session, user), user_id=user_id, now=now)
+    refresh_hash = token_hash(tokens.mint_refresh(session))
+    values = {column.name: getattr(session, column.name) for column in sessions.columns}
+    connection.execute(insert(sessions).values(values | {"refresh_hash": refresh_hash}))
+    _end_oldest(connection, user_id, now)
+    return held
+
+
+def _lock_user(connection: Connection, user_id: int) -> User | None:
+    row = connection.execute(select_users().where(users.c.id == user_id).with_for_update()).first()
+    return None if row is None else from_row(row)
+
+
+def _end_oldest(connection: Connection, user_id: int, now: datetime) -> None:
+    s = sessions.c
+    live = (s.user_id == user_id) & s.revoked_at.is_(None) & (s.expires_at > now)
+    too_many = (
+        select(s.id).where(live).order_by(s.created_at.desc(), s.id).offset(MAX_SESSIONS_PER_USER).scalar_subquery()
+    )
+    connection.execute(
+        update(sessions).where(s.id.in_(too_many)).values(revoked_at=now, revoked_because="too_many_sessions")
+    )

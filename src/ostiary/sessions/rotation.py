@@ -1,0 +1,54 @@
+"""What a presented refresh token deserves: a pure decision on what is stored, what came, and the time."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, auto
+
+from ostiary.crypto.opaque import same
+from ostiary.sessions.models import Session
+
+
+@dataclass(frozen=True, slots=True)
+class Lifetimes:
+    """How long sessions and their tokens live (TK-3), and how long a retry is taken for a retry (TK-5)."""
+
+    access: timedelta
+    refresh_idle: timedelta
+    refresh_absolute: timedelta
+    replay_window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """A refresh token whose signature and claims hold; whether it is live is not known yet."""
+
+    session_id: str
+    user_id: int
+    generation: int
+    token_hash: bytes
+
+
+class Verdict(Enum):
+    """The possible answers."""
+
+    ROTATE = auto()
+    """It is the live token: spend it and give a successor."""
+    REPEAT = auto()
+    """A client retries what it may not have heard the answer to: give the same successor again."""
+    REUSED = auto()
+    """A spent token came back: take the family for stolen and end it (RFC 9700 §4.14.2)."""
+    DEAD = auto()
+    """Expired, or never one of ours: refuse, nothing more."""
+
+
+def judge(session: Session, presented: Presented, *, now: datetime, lifetimes: Lifetimes) -> Verdict:
+    """Decide. The session has passed the gate; the settings of today also bind older sessions (TK-9)."""
+    if presented.generation > session.generation:
+        return Verdict.DEAD
+    idle_until = min(session.refresh_expires_at, session.rotated_at + lifetimes.refresh_idle)
+    if now >= min(idle_until, session.created_at + lifetimes.refresh_absolute):
+        return Verdict.DEAD
+    if presented.generation == session.generation:
+        return Verdict.ROTATE if same(presented.token_hash, session.refresh_hash) else Verdict.DEAD
+    is_retry = presented.generation == session.generation - 1 and now < session.rotated_at + lifetimes.replay_window
+    return Verdict.REPEAT if is_retry else Verdict.REUSED

@@ -1,0 +1,85 @@
+"""POST /auth/refresh, /auth/logout and /auth/logout-all."""
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.problems import InvalidCredentials, InvalidInput
+from ostiary.sessions.ending import end_all_sessions, end_session
+from ostiary.sessions.refresh import RefreshTokenReplayed
+from ostiary.sessions.schemas import RefreshRequest, TokenPairOut, token_pair_response
+from ostiary.sessions.tokens import TokenPair
+from ostiary.web.body import read_json
+from ostiary.web.caller import caller_of
+from ostiary.web.endpoint import Access, Endpoint, app_of
+from ostiary.web.limits import source_in
+
+log = structlog.get_logger(__name__)
+
+
+async def refresh(request: Request) -> Response:
+    """Spend a refresh token; answer a new pair."""
+    app = app_of(request)
+    body = await read_json(request, RefreshRequest)
+    presented = app.tokens.read_refresh(body.refresh_token, now=app.clock.now())
+    try:
+        rotation = await app.rotations(presented)
+    except RefreshTokenReplayed:
+        log.warning(
+            "refresh_token_replayed",
+            user_id=presented.user_id,
+            session_id=presented.session_id,
+            source=source_in(request.scope).address,
+        )
+        raise
+    access_token = app.tokens.mint_access(rotation.held.session, now=app.clock.now())
+    return token_pair_response(TokenPair(access_token, rotation.refresh_token))
+
+
+async def log_out(request: Request) -> Response:
+    """End this session."""
+    app, caller = app_of(request), caller_of(request)
+    await app.db.write(end_session, caller.session_id, because="logged_out", now=app.clock.now())
+    log.info("logged_out", user_id=caller.user_id, session_id=caller.session_id)
+    return Response(status_code=204)
+
+
+async def log_out_everywhere(request: Request) -> Response:
+    """End all of the caller's sessions."""
+    app, caller = app_of(request), caller_of(request)
+    ended = await app.db.write(end_all_sessions, caller.user_id, because="logged_out", now=app.clock.now())
+    log.info("logged_out_everywhere", user_id=caller.user_id, sessions=ended)
+    return Response(status_code=204)
+
+
+ENDPOINTS = (
+    Endpoint(
+        "POST",
+        "/api/v1/auth/refresh",
+        refresh,
+        Access.PUBLIC,
+        tag="Authentication",
+        summary="Refresh access token",
+        answer=TokenPairOut,
+        body=RefreshRequest,
+        problems=(InvalidInput, InvalidCredentials),
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/auth/logout",
+        log_out,
+        Access.SIGNED_IN,
+        tag="Authentication",
+        summary="End this session",
+        status=204,
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/auth/logout-all",
+        log_out_everywhere,
+        Access.SIGNED_IN,
+        tag="Authentication",
+        summary="End all of the caller's sessions",
+        status=204,
+    ),
+)

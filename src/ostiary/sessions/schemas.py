@@ -1,0 +1,39 @@
+"""What the token endpoints read and answer."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+from starlette.responses import Response
+
+from ostiary.sessions.tokens import TokenPair
+from ostiary.web.body import Body
+from ostiary.web.render import json_response
+
+_EXAMPLE = "eyJ0eXAiOiJKV1QiLCJhbGc..."
+
+
+class TokenPairOut(BaseModel):
+    """An access token for the API and a refresh token for the next pair."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"access_token": _EXAMPLE, "refresh_token": _EXAMPLE, "token_type": "bearer"}}
+    )
+
+    access_token: str = Field(description="Short-lived; goes into Authorization: Bearer.")
+    refresh_token: str = Field(description="Good for one refresh, which answers the next one.")
+    token_type: Literal["bearer"]
+
+
+class RefreshRequest(Body):
+    """The refresh token that is to be spent."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"refresh_token": _EXAMPLE}})
+
+    refresh_token: str
+
+
+def token_pair_response(pair: TokenPair) -> Response:
+    """Answer a token pair in the contract's three members."""
+    return json_response(
+        {"access_token": pair.access_token, "refresh_token": pair.refresh_token, "token_type": "bearer"}
+    )

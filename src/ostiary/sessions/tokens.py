@@ -1,0 +1,152 @@
+"""The two token formats: what is in them, how they are made, and what a presented one must show.
+
+Access tokens are ES256 (or as set) and readable by anybody with our JWKS. Refresh tokens are HS256 and readable by
+us alone; each is a function of what the session row stores, so that the successor can be made again for a retry,
+byte for byte, while only its hash is kept.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from ostiary.crypto import jose
+from ostiary.crypto.opaque import new_id, same, token_hash
+from ostiary.crypto.secret import Secret
+from ostiary.keys.ring import KeyRing
+from ostiary.problems import InvalidCredentials
+from ostiary.sessions.models import Session
+from ostiary.sessions.rotation import Presented
+
+_KEY = "refresh-token"
+
+
+@dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login or a refresh answers."""
+
+    access_token: str
+    refresh_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class AccessClaims:
+    """What an access token said, its signature, times and purpose being right."""
+
+    session_id: str
+    user_id: int
+
+
+class Tokens:
+    """Makes and reads the tokens of one installation."""
+
+    def __init__(
+        self, *, secret: Secret, ring: KeyRing, issuer: str, audience: str, access_lifetime_seconds: int
+    ) -> None:
+        self._ring = ring
+        self._issuer = issuer
+        self._audience = audience
+        self._refresh_audience = f"{issuer}/api/v1/auth/refresh"
+        self._access_lifetime_seconds = access_lifetime_seconds
+        self._refresh_keys = [
+            jose.shared_key(key, kid) for key, kid in zip(secret.derive_all(_KEY), secret.fingerprints, strict=True)
+        ]
+        self._refresh_verifiers = jose.key_ring(key.verification_key() for key in self._refresh_keys)
+
+    def mint_access(self, session: Session, *, now: datetime) -> str:
+        """Make an access token: the last thing that a login or refresh does."""
+        issued_at = int(now.timestamp())
+        expires_at = min(issued_at + self._access_lifetime_seconds, int(session.expires_at.timestamp()))
+        claims = {
+            "iss": self._issuer,
+            "sub": str(session.user_id),
+            "aud": self._audience,
+            "iat": issued_at,
+            "exp": expires_at,
+            "jti": new_id(),
+            "sid": session.id,
+            "token_use": "access",
+            "roles": [],
+            "scope": "",
+            "amr": session.amr.split(),
+            "auth_time": int(session.authenticated_at.timestamp()),
+        }
+        return jose.sign(claims, self._ring.signer)
+
+    def mint_refresh(self, session: Session) -> str:
+        """Make the session's live refresh token, the same one each time for the same row."""
+        return self._mint_refresh(session, self._refresh_keys[0])
+
+    def remint_refresh(self, session: Session) -> str | None:
+        """Make the live refresh token again as it was first handed out; None where that is not possible any more.
+
+        It is not after the issuer's name changed, or a secret was taken out of `secret_key_previous`.
+        """
+        for key in self._refresh_keys:
+            token = self._mint_refresh(session, key)
+            if same(token_hash(token), session.refresh_hash):
+                return token
+        return None
+
+    def _mint_refresh(self, session: Session, key: jose.SigningKey) -> str:
+        claims = {
+            "iss": self._issuer,
+            "sub": str(session.user_id),
+            "aud": self._refresh_audience,
+            "iat": int(session.rotated_at.timestamp()),
+            "exp": int(session.refresh_expires_at.timestamp()),
+            "jti": f"{session.id}.{session.generation}",
+            "sid": session.id,
+            "token_use": "refresh",
+            "generation": session.generation,
+        }
+        return jose.sign(claims, key)
+
+    async def read_access(self, token: str, *, now: datetime) -> AccessClaims:
+        """Check an access token. Raises InvalidCredentials.
+
+        A key that this node has not heard of may have been made a moment ago by another: the ring is read again
+        before the token is refused.
+        """
+        try:
+            try:
+                claims = self._verify_access(token, now)
+            except jose.UnknownKey:
+                if not await self._ring.reread():
+                    raise
+                claims = self._verify_access(token, now)
+        except jose.TokenRefused as refused:
+            raise InvalidCredentials(reason=f"access token: {refused}") from None
+        return AccessClaims(session_id=claims.sid, user_id=_user_id(claims))
+
+    def _verify_access(self, token: str, now: datetime) -> jose.Claims:
+        return jose.verify(
+            token,
+            self._ring.verifiers,
+            issuer=self._issuer,
+            audience=self._audience,
+            token_use="access",  # noqa: S106 - a claim's value, not a secret
+            now=now,
+        )
+
+    def read_refresh(self, token: str, *, now: datetime) -> Presented:
+        """Check all of a refresh token but whether it is live. Raises InvalidCredentials."""
+        try:
+            claims = jose.verify(
+                token,
+                self._refresh_verifiers,
+                issuer=self._issuer,
+                audience=self._refresh_audience,
+                token_use="refresh",  # noqa: S106 - a claim's value, not a secret
+                now=now,
+            )
+        except jose.TokenRefused as refused:
+            raise InvalidCredentials(reason=f"refresh token: {refused}") from None
+        generation = claims.members.get("generation")
+        if type(generation) is not int or generation < 0:
+            raise InvalidCredentials(reason="refresh token: no generation")
+        return Presented(claims.sid, _user_id(claims), generation, token_hash(token))
+
+
+def _user_id(claims: jose.Claims) -> int:
+    if not (claims.subject.isascii() and claims.subject.isdecimal()) or len(claims.subject) > 19:  # noqa: PLR2004
+        raise InvalidCredentials(reason="token: sub is no user id")
+    return int(claims.subject)

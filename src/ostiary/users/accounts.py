@@ -1,0 +1,141 @@
+"""Making, changing and removing users: the flows behind sign-up, the command line and administration."""
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from ostiary.problems import Forbidden, InvalidInput, NotFound
+from ostiary.users.address import canonical_email, canonical_username
+from ostiary.users.models import User, user_by_email_key, user_by_id, user_by_username_key, users
+
+
+class EmailTaken(InvalidInput):
+    """Another user has this address, in some spelling."""
+
+    detail = "This e-mail address is already registered"
+    code = "email_taken"
+
+
+class UsernameTaken(InvalidInput):
+    """Another user has this username, in some spelling."""
+
+    detail = "This username is already taken"
+    code = "username_taken"
+
+
+class LastSuperuser(Forbidden):
+    """Without this user nobody could administer the service any more (AD-4)."""
+
+    detail = "The last active superuser cannot be removed, demoted or deactivated"
+    code = "last_superuser"
+
+
+def add_user(connection: Connection, *, email: str, username: str, is_superuser: bool, now: datetime) -> User:
+    """Add an active user; the database's own constraints decide who is first (SU-1).
+
+    `email` and `username` have been parsed. Raises EmailTaken or UsernameTaken.
+    """
+    email_key, username_key = canonical_email(email), canonical_username(username)
+    # Conflicting rows are looked for first only because an INSERT that conflicts uses up an id.
+    _refuse_taken(connection, email_key, username_key)
+    created = now.replace(microsecond=0)
+    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
+    user_id = connection.execute(
+        insert(users)
+        .values(
+            email=email,
+            email_key=email_key,
+            username=username,
+            username_key=username_key,
+            is_active=True,
+            is_superuser=is_superuser,
+            created_at=created,
+            updated_at=created,
+        )
+        .on_conflict_do_nothing()
+        .returning(users.c.id)
+    ).scalar()
+    if user_id is None:
+        _refuse_taken(connection, email_key, username_key)
+        raise EmailTaken(reason="taken by somebody who was gone again a moment later")
+    return User(user_id, email, username, True, is_superuser, created, created)  # noqa: FBT003 - a row, in its order
+
+
+def _refuse_taken(connection: Connection, email_key: str, username_key: str) -> None:
+    if user_by_email_key(connection, email_key) is not None:
+        raise EmailTaken
+    if user_by_username_key(connection, username_key) is not None:
+        raise UsernameTaken
+
+
+def find_user(connection: Connection, who: str) -> User:
+    """Answer the user of an id, an e-mail address or a username. Raises NotFound."""
+    user = None
+    if who.isascii() and who.isdecimal() and int(who) < 2**63:
+        user = user_by_id(connection, int(who))
+    elif "@" in who:
+        user = user_by_email_key(connection, canonical_email(who))
+    # A username may be all digits too; an id comes first.
+    user = user or user_by_username_key(connection, canonical_username(who))
+    if user is None:
+        raise NotFound
+    return user
+
+
+def set_active(connection: Connection, user_id: int, *, is_active: bool, now: datetime) -> User:
+    """Activate or deactivate. The caller ends the user's sessions. Raises NotFound, LastSuperuser."""
+    return _change(connection, user_id, now=now, is_active=is_active)
+
+
+def set_superuser(connection: Connection, user_id: int, *, is_superuser: bool, now: datetime) -> User:
+    """Promote or demote. Raises NotFound, LastSuperuser."""
+    return _change(connection, user_id, now=now, is_superuser=is_superuser)
+
+
+def delete_user(connection: Connection, user_id: int) -> None:
+    """Remove a user and, by the tables' own constraints, everything that hangs on him.
+
+    Raises NotFound, LastSuperuser.
+    """
+    user = _existing(connection, user_id)
+    connection.execute(delete(users).where(users.c.id == user_id))
+    _keep_one_superuser(connection, lost=user)
+
+
+def has_superuser(connection: Connection) -> bool:
+    """Say whether anybody can administer the service."""
+    return _active_superusers(connection) > 0
+
+
+def _change(connection: Connection, user_id: int, *, now: datetime, **values: Any) -> User:
+    before = _existing(connection, user_id)
+    after = replace(before, **values, updated_at=now.replace(microsecond=0))
+    if replace(after, updated_at=before.updated_at) == before:
+        return before
+    connection.execute(update(users).where(users.c.id == user_id).values(**values, updated_at=after.updated_at))
+    _keep_one_superuser(connection, lost=before)
+    return after
+
+
+def _existing(connection: Connection, user_id: int) -> User:
+    user = user_by_id(connection, user_id)
+    if user is None:
+        raise NotFound
+    return user
+
+
+def _keep_one_superuser(connection: Connection, *, lost: User) -> None:
+    """Refuse what was just written if it took away the last active superuser; the refusal undoes it.
+
+    Two who demote each other at once are told apart by SERIALIZABLE, and on SQLite by there being one writer.
+    """
+    if lost.is_active and lost.is_superuser and not has_superuser(connection):
+        raise LastSuperuser
+
+
+def _active_superusers(connection: Connection) -> int:
+    query = select(func.count()).select_from(users).where(users.c.is_superuser, users.c.is_active)
+    return connection.execute(query).scalar_one()

@@ -1,0 +1,83 @@
+"""The users table, what one row looks like in Python, and the look-ups that other slices may call."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Boolean, Column, Connection, Identity, Row, Select, String, Table, select
+
+from ostiary.db.types import Moment, UserId, metadata
+
+users = Table(
+    "users",
+    metadata,
+    Column("id", UserId, Identity(always=False), primary_key=True),
+    Column("email", String(254), nullable=False),
+    Column("email_key", String(254), nullable=False, unique=True),
+    Column("username", String(64), nullable=False),
+    Column("username_key", String(64), nullable=False, unique=True),
+    Column("is_active", Boolean, nullable=False),
+    Column("is_superuser", Boolean, nullable=False, index=True),
+    Column("created_at", Moment, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    sqlite_autoincrement=True,  # an id is never given out twice, the newest user's neither
+)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """An account, as the contract shows it."""
+
+    id: int
+    email: str
+    username: str
+    is_active: bool
+    is_superuser: bool
+    created_at: datetime
+    updated_at: datetime
+
+
+COLUMNS = (
+    users.c.id,
+    users.c.email,
+    users.c.username,
+    users.c.is_active,
+    users.c.is_superuser,
+    users.c.created_at,
+    users.c.updated_at,
+)
+
+
+def select_users() -> Select[Any]:
+    """Answer the query for whole users, to be narrowed."""
+    return select(*COLUMNS)
+
+
+def from_row(row: Row[Any]) -> User:
+    """Turn a row of `select_users` into a User."""
+    values: tuple[Any, ...] = tuple(row)
+    return User(*values)
+
+
+def users_by_id(connection: Connection, ids: Collection[int]) -> dict[int, User]:
+    """Answer the users that exist among these ids."""
+    rows = connection.execute(select_users().where(users.c.id.in_(ids)))
+    return {row.id: from_row(row) for row in rows}
+
+
+def user_by_id(connection: Connection, user_id: int) -> User | None:
+    """Answer one user."""
+    return users_by_id(connection, [user_id]).get(user_id)
+
+
+def user_by_email_key(connection: Connection, email_key: str) -> User | None:
+    """Answer the user of a canonical address."""
+    row = connection.execute(select_users().where(users.c.email_key == email_key)).first()
+    return None if row is None else from_row(row)
+
+
+def user_by_username_key(connection: Connection, username_key: str) -> User | None:
+    """Answer the user of a canonical username."""
+    row = connection.execute(select_users().where(users.c.username_key == username_key)).first()
+    return None if row is None else from_row(row)

@@ -1,0 +1,111 @@
+"""Reading users: GET /users/{user_id} and GET /users. Sign-up is in `login`, since it needs a password."""
+
+import re
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.context import App
+from ostiary.problems import InvalidInput, NotFound
+from ostiary.users.listing import DirectoryVisibility, Scope, Wanted, list_users, scope_of
+from ostiary.users.schemas import UserOut, UserPage, user_out
+from ostiary.web.caller import Caller, caller_of
+from ostiary.web.endpoint import Access, Endpoint, Parameter, app_of
+from ostiary.web.render import json_response
+
+MAX_ID = 2**63 - 1
+MAX_SKIP = 2**53 - 1
+MAX_LIMIT = 100
+DEFAULT_LIMIT = 10
+
+_INTEGER = re.compile(r"-?[0-9]+")
+
+
+async def read_user(request: Request) -> Response:
+    """Answer one user."""
+    app, caller = app_of(request), caller_of(request)
+    user_id = parse_user_id(request.path_params["user_id"])
+    user = await app.user_reads(Wanted(user_id, _scope(app, caller)))
+    return json_response(user_out(user))
+
+
+async def read_page(request: Request) -> Response:
+    """Answer one page of users."""
+    app, caller = app_of(request), caller_of(request)
+    skip = parse_count(request, "skip", default=0, least=0, most=MAX_SKIP)
+    limit = parse_count(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
+    page = await app.db.read(list_users, _scope(app, caller), skip=skip, limit=limit)
+    items = [user_out(user) for user in page.items]
+    return json_response({"items": items, "total": page.total, "skip": skip, "limit": limit})
+
+
+def _scope(app: App, caller: Caller) -> Scope:
+    visibility = DirectoryVisibility(app.settings.directory_visibility)
+    return scope_of(user_id=caller.user_id, is_superuser=caller.is_superuser, visibility=visibility)
+
+
+def parse_user_id(text: str) -> int:
+    """Read a user id in a path. Raises InvalidInput for text that is no integer, NotFound for one out of range."""
+    if _INTEGER.fullmatch(text) is None:
+        raise InvalidInput("user_id: an integer is required")
+    # More than 19 digits may still be a small number, with zeros before it.
+    digits = text.lstrip("-").lstrip("0")
+    if text.startswith("-") or not digits or len(digits) > len(str(MAX_ID)) or int(digits) > MAX_ID:
+        raise NotFound
+    return int(digits)
+
+
+def parse_count(request: Request, name: str, *, default: int, least: int, most: int) -> int:
+    """Read an integer of the query. Raises InvalidInput for text, a number out of range, or one given twice (IN-2)."""
+    values = request.query_params.getlist(name)
+    if not values:
+        return default
+    if len(values) > 1:
+        raise InvalidInput(f"{name}: given more than once")
+    if _INTEGER.fullmatch(values[0]) is None:
+        raise InvalidInput(f"{name}: an integer is required")
+    digits = values[0].lstrip("-").lstrip("0") or "0"
+    is_negative = values[0].startswith("-") and digits != "0"
+    if is_negative or len(digits) > len(str(most)) or not least <= int(digits) <= most:
+        raise InvalidInput(f"{name}: must be from {least} to {most}")
+    return int(digits)
+
+
+_USER_ID = Parameter("user_id", "path", "The user's id.", {"type": "integer", "minimum": 1, "maximum": MAX_ID})
+_SKIP = Parameter(
+    "skip",
+    "query",
+    "How many users to leave out.",
+    {"type": "integer", "minimum": 0, "maximum": MAX_SKIP, "default": 0},
+)
+_LIMIT = Parameter(
+    "limit",
+    "query",
+    "How many users to answer at most.",
+    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
+)
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/api/v1/users",
+        read_page,
+        Access.SIGNED_IN,
+        tag="Users",
+        summary="List users",
+        answer=UserPage,
+        parameters=(_SKIP, _LIMIT),
+        problems=(InvalidInput,),
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/users/{user_id}",
+        read_user,
+        Access.SIGNED_IN,
+        tag="Users",
+        summary="Get user by ID",
+        answer=UserOut,
+        parameters=(_USER_ID,),
+        problems=(InvalidInput, NotFound),
+    ),
+)

@@ -1,0 +1,83 @@
+"""What the user endpoints read and answer. The contract's own shapes never grow."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
+
+from ostiary.users.models import User
+from ostiary.web.body import Body
+
+EXAMPLE_USER: JsonDict = {
+    "id": 1,
+    "email": "user@example.com",
+    "username": "username",
+    "is_active": True,
+    "is_superuser": False,
+    "created_at": "2024-01-01T00:00:00",
+    "updated_at": "2024-01-01T00:00:00",
+}
+
+
+class UserOut(BaseModel):
+    """A user."""
+
+    model_config = ConfigDict(json_schema_extra={"example": EXAMPLE_USER})
+
+    id: int = Field(ge=1, description="Given out once, never again.")
+    email: str
+    username: str
+    is_active: bool
+    is_superuser: bool
+    created_at: str = Field(
+        description="UTC, to the second, without offset.", pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}$"
+    )
+    updated_at: str = Field(
+        description="UTC, to the second, without offset.", pattern=r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}$"
+    )
+
+
+class UserPage(BaseModel):
+    """One page of users."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"items": [EXAMPLE_USER], "total": 100, "skip": 0, "limit": 10}}
+    )
+
+    items: list[UserOut]
+    total: int = Field(ge=0, description="How many users the caller may see.")
+    skip: int = Field(ge=0)
+    limit: int = Field(ge=1, le=100)
+
+
+class SignUpRequest(Body):
+    """Who wants an account."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {"email": "user@example.com", "username": "username", "password": "StrongPass123!"}
+        }
+    )
+
+    email: str = Field(description="One mailbox: an ASCII local part, a domain in ASCII or Unicode; at most 254 bytes.")
+    username: str = Field(description="3 to 64 characters of A-Z a-z 0-9 . _ -")
+    password: str = Field(description="8 to 256 characters that are not easy to guess.")
+
+
+def user_out(user: User) -> dict[str, Any]:
+    """Show a user: the contract's members, in its order (AD-5)."""
+    return {
+        "id": user.id,
+        "email": user.email,
+        "username": user.username,
+        "is_active": user.is_active,
+        "is_superuser": user.is_superuser,
+        "created_at": timestamp(user.created_at),
+        "updated_at": timestamp(user.updated_at),
+    }
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as the contract does: UTC, to the second, without offset."""
+    return moment.replace(tzinfo=None, microsecond=0).isoformat()

@@ -1,0 +1,1 @@
+"""The HTTP edge: reading requests strictly, answering them alike. Knows nothing of accounts."""

@@ -1,0 +1,39 @@
+"""Who is asking. The type, and what a handler may demand of it; `sessions` recognises callers."""
+
+from collections.abc import MutableMapping
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import Request
+
+from ostiary.problems import InvalidCredentials
+
+_CALLER = "ostiary.caller"
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """A signed-in user in one of his sessions."""
+
+    user_id: int
+    session_id: str
+    is_superuser: bool
+
+
+def put_caller(scope: MutableMapping[str, Any], caller: Caller) -> None:
+    """Leave the recognised caller where handlers find him."""
+    scope[_CALLER] = caller
+
+
+def caller_in(scope: MutableMapping[str, Any]) -> Caller | None:
+    """Answer the recognised caller of a request, if it brought a token."""
+    caller: Caller | None = scope.get(_CALLER)
+    return caller
+
+
+def caller_of(request: Request) -> Caller:
+    """Answer the caller. Raises InvalidCredentials for a request without a token."""
+    caller = caller_in(request.scope)
+    if caller is None:
+        raise InvalidCredentials(reason="no token")
+    return caller

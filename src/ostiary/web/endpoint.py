@@ -1,0 +1,77 @@
+"""What an endpoint declares about itself: who may call, what it reads and answers, how it can refuse.
+
+Routing, access checks, the limits' exemptions and the API reference all come from the same declaration, so that none
+of them can be forgotten for a new endpoint (AD-2).
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
+
+from pydantic import BaseModel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.problems import Problem
+
+if TYPE_CHECKING:
+    from ostiary.context import App
+
+Handler: TypeAlias = Callable[[Request], Awaitable[Response]]
+
+
+class Access(Enum):
+    """Who may call."""
+
+    PUBLIC = auto()
+    """Anybody. A bad token is refused all the same."""
+    SIGNED_IN = auto()
+    """Whoever brings a live access token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A path or query parameter, as the API reference shows it; the handler parses it."""
+
+    name: str
+    place: str
+    """`path` or `query`."""
+    meaning: str
+    schema: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One method of one path."""
+
+    method: str
+    path: str
+    handler: Handler
+    access: Access
+    tag: str
+    summary: str
+    answer: type[BaseModel] | None = None
+    """The model of a successful body; None for 204."""
+    status: int = 200
+    body: type[BaseModel] | None = None
+    parameters: tuple[Parameter, ...] = ()
+    problems: tuple[type[Problem], ...] = ()
+    """Refusals of its own, beside those that follow from the members above."""
+    also: Mapping[int, tuple[str, type[BaseModel], Mapping[str, Any]]] = field(default_factory=dict)
+    """Further answers that are no refusals: description, model and example by status."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """Further headers of a successful answer, each with its meaning."""
+    is_limited: bool = True
+    """False for what probes ask: it does not count against the request limits, and no token is looked at."""
+    media_type: str = "application/json"
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods it answers: HEAD works wherever GET does."""
+        return ("GET", "HEAD") if self.method == "GET" else (self.method,)
+
+
+def app_of(request: Request) -> "App":
+    """Answer the App that serves this request."""
+    return cast("App", request.app.state.ostiary)

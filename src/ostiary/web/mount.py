@@ -1,0 +1,80 @@
+"""Putting endpoints behind their paths: access is checked here, before any handler, and refusals become answers."""
+
+from collections.abc import Iterable, Sequence
+from http import HTTPStatus
+
+from fastapi import FastAPI
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from ostiary.problems import MethodNotAllowed, NotFound, Problem
+from ostiary.web.caller import caller_of
+from ostiary.web.endpoint import Access, Endpoint, Handler
+from ostiary.web.limits import note_problem
+from ostiary.web.render import problem_response
+
+
+class Exemptions:
+    """The paths that request limits and tokens have nothing to do with."""
+
+    def __init__(self, endpoints: Iterable[Endpoint], *, prefixes: Sequence[str] = ()) -> None:
+        self._paths = frozenset(endpoint.path for endpoint in endpoints if not endpoint.is_limited)
+        self._prefixes = tuple(prefixes)
+
+    def __call__(self, path: str) -> bool:
+        """Say whether a path is one of them."""
+        return path in self._paths or path.startswith(self._prefixes)
+
+
+def mount(application: FastAPI, endpoints: Iterable[Endpoint]) -> None:
+    """Add endpoints to the application, and the handlers that turn refusals into answers."""
+    for endpoint in endpoints:
+        application.add_api_route(
+            endpoint.path,
+            _guarded(endpoint),
+            methods=list(endpoint.methods),
+            name=endpoint.handler.__name__,
+            response_model=None,
+        )
+    application.add_exception_handler(Problem, _answer_problem)
+    application.add_exception_handler(HTTPException, _answer_http_exception)
+
+
+def _guarded(endpoint: Endpoint) -> Handler:
+    """Let the handler run only for whom the endpoint declares (AD-2)."""
+    if endpoint.access is Access.PUBLIC:
+        return endpoint.handler
+
+    async def handler(request: Request) -> Response:
+        caller_of(request)
+        return await endpoint.handler(request)
+
+    return handler
+
+
+async def _answer_problem(request: Request, problem: Exception) -> Response:
+    if not isinstance(problem, Problem):
+        raise problem
+    note_problem(request.scope, problem)
+    return problem_response(problem)
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    """Say in the contract's words what the router found wrong: no such path, or not this method."""
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        methods = ", ".join(sorted(_methods_of(request)))
+        return await _answer_problem(request, MethodNotAllowed(headers={"Allow": methods}))
+    if isinstance(error, HTTPException) and error.status_code == HTTPStatus.NOT_FOUND:
+        return await _answer_problem(request, NotFound(reason="no such path"))
+    raise error
+
+
+def _methods_of(request: Request) -> set[str]:
+    """Answer every method of the path asked for, over all routes that match it (RFC 9110 §10.2.1)."""
+    methods: set[str] = set()
+    for route in request.app.routes:
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE:
+            methods |= route.methods or set()
+    return methods

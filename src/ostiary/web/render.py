@@ -1,0 +1,32 @@
+"""Answers in JSON: what went well, and refusals, which all look alike."""
+
+import json
+from collections.abc import Mapping
+
+from starlette.responses import Response
+
+from ostiary.problems import Problem
+
+_encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+_encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+
+def json_bytes(content: object) -> bytes:
+    """Write a value as compact JSON in UTF-8, members in the order given (RFC 8259)."""
+    try:
+        return _encode(content).encode()
+    except UnicodeEncodeError:  # an unpaired surrogate has no UTF-8, but it has an escape
+        return _encode_ascii(content).encode()
+
+
+def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Answer with a value as JSON."""
+    return Response(json_bytes(content), status, headers, media_type="application/json")
+
+
+def problem_response(problem: Problem) -> Response:
+    """Answer with a refusal: `detail`, and `code` where its class has one. Its reason stays here."""
+    content = {"detail": problem.detail}
+    if problem.code is not None:
+        content["code"] = problem.code
+    return json_response(content, problem.status, problem.headers)

@@ -1,0 +1,102 @@
+"""Write the pages of docs/ that are made from the code: `python tools/docs.py`, or `--check` to see if one is stale."""
+
+import argparse
+import sys
+from collections.abc import Callable
+from itertools import groupby
+from pathlib import Path
+
+from ostiary.settings import Description, describe
+
+ROOT = Path(__file__).resolve().parent.parent
+
+CONFIGURATION = """\
+# Configuration
+
+<!-- Made from src/ostiary/settings/ by `make docs`. Edit there, not here. -->
+
+Nothing has to be configured to try Ostiary on your own machine. `ostiary config` prints every setting with the value
+it has and where it came from; secrets are masked.
+
+## How settings are given
+
+A setting is looked for in these places, and the first that has it wins:
+
+1. the command line, where the command has an option for it (`--port 9000`; see `ostiary serve --help`);
+2. the environment, as `OSTIARY_` and the name in capitals (`OSTIARY_PORT=9000`);
+3. the file `.env` in the working directory, in the same spelling;
+4. the file `ostiary.toml` in the working directory, or the one that `OSTIARY_CONFIG_FILE` names (`port = 9000`);
+5. the default.
+
+A value that is given empty is a value, not the default: an empty list where a list is asked for, a mistake elsewhere.
+Names that are not settings are mistakes too, except the variables that Kubernetes makes for a Service
+(`OSTIARY_SERVICE_HOST`, `OSTIARY_PORT=tcp://…` and the like), which are passed over. If anything is wrong, the command
+ends with exit code 2 and lists all mistakes at once.
+
+## How values are written
+
+| Kind | Written |
+| --- | --- |
+| switch | `on`, `true`, `yes`, `1` or `off`, `false`, `no`, `0` |
+| length of time | a whole number and its unit: `150ms`, `10s`, `15m`, `24h`, `30d`; `0` needs none |
+| rate | a number and a window: `100/minute`, `1000/hour`, `3/15minutes`, `5/10s` |
+| list | separated by commas; in the TOML file also an array of strings |
+| path | relative paths start at the working directory, `~` is the home directory |
+
+In the TOML file every setting stands at the top level, under its name in lower case:
+
+```toml
+host = "0.0.0.0"
+public_url = "https://accounts.example.com"
+directory_visibility = "self"
+trusted_proxies = ["10.0.0.0/8"]
+access_token_lifetime = "10m"
+```
+
+A loopback address, where defaults depend on it, is `localhost`, a name that ends in `.localhost`, `127.0.0.0/8` or
+`::1`.
+"""
+
+
+def configuration() -> str:
+    """Render the reference of all settings, grouped by topic in the order of the fields."""
+    sections = [CONFIGURATION]
+    for topic, settings in groupby(describe(), key=lambda setting: setting.topic):
+        rows = "\n".join(_row(setting) for setting in settings)
+        sections.append(
+            f"## {topic}\n\n| Variable | Meaning | Accepts | Default |\n| --- | --- | --- | --- |\n{rows}\n"
+        )
+    return "\n".join(sections)
+
+
+def _row(setting: Description) -> str:
+    cells = f"`{setting.variable}`", setting.meaning, setting.accepts, setting.default
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+PAGES: tuple[tuple[str, Callable[[], str]], ...] = (("docs/configuration.md", configuration),)
+"""Every generated page: its path in the repository and what renders it."""
+
+
+def main() -> int:
+    """Write the pages, or with --check compare them and answer 1 when one is stale."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 when a page is stale")
+    only_check = parser.parse_args().check
+    stale = 0
+    for name, render in PAGES:
+        path, text = ROOT / name, render()
+        if path.exists() and path.read_text(encoding="utf-8") == text:
+            continue
+        if only_check:
+            print(f"{name} is stale: run `make docs` and commit the result")
+            stale = 1
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+            print(f"{name} written")
+    return stale
+
+
+if __name__ == "__main__":
+    sys.exit(main())
