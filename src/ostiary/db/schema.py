@@ -89,7 +89,7 @@ def _highest_ids(connection: Connection) -> dict[str, int]:
     """Answer, on SQLite, the highest id ever given out in each table that counts its own."""
     if connection.dialect.name != "sqlite" or not _counts_ids(connection):
         return {}
-    return dict(connection.execute(select(_sequences.c.name, _sequences.c.seq)).tuples().all())
+    return {row.name: row.seq for row in connection.execute(select(_sequences.c.name, _sequences.c.seq))}
 
 
 def _keep_ids_spent(connection: Connection, given_out: dict[str, int]) -> None:

@@ -1,0 +1,120 @@
+"""What tests are given: real servers on each engine, and clients of them."""
+
+import functools
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import httpx
+import pytest
+from hypothesis import settings as hypothesis_settings
+
+from ostiary.context import App
+from ostiary.settings import Settings
+from tests.parts.postgres import Postgres, available
+from tests.server import Process, Server
+
+# Machines that run tests are shared and slow at times: an example that takes long is no failure.
+hypothesis_settings.register_profile("ostiary", deadline=None)
+hypothesis_settings.load_profile("ostiary")
+
+NewDatabase: TypeAlias = Callable[[], str | None]
+MakeServer: TypeAlias = Callable[..., Server]
+MakeProcess: TypeAlias = Callable[..., Process]
+
+
+@functools.cache
+def engines() -> list[str]:
+    """SQLite, and PostgreSQL in the oldest and the newest version that can be had here."""
+    versions = list(available())
+    return ["sqlite", *(f"postgresql-{version}" for version in dict.fromkeys((versions[0], versions[-1])))]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run whatever uses a database once on each engine."""
+    if "engine" in metafunc.fixturenames:
+        metafunc.parametrize("engine", engines(), scope="session")
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _no_settings_from_outside() -> None:
+    for name in [name for name in os.environ if name.startswith("OSTIARY_")]:
+        del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def postgres_servers() -> Iterator[Callable[[str], Postgres]]:
+    """PostgreSQL servers by version, started when first asked for."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def started(version: str) -> Postgres:
+            return stack.enter_context(Postgres(available()[version]))
+
+        yield started
+
+
+@pytest.fixture(scope="session")
+def new_database(engine: str, postgres_servers: Callable[[str], Postgres]) -> NewDatabase:
+    """Makes an empty database of the engine; None stands for the SQLite file in a new data directory."""
+    if engine == "sqlite":
+        return lambda: None
+    server = postgres_servers(engine.removeprefix("postgresql-"))
+    return server.create_database
+
+
+@pytest.fixture(scope="module")
+def server(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A server that the tests of a module share: without request limits, its clock not to be moved."""
+    settings = settings_for_tests(tmp_path_factory.mktemp("data"), new_database())
+    with Server(settings) as running:
+        yield running
+
+
+@pytest.fixture
+def client(server: Server) -> Iterator[httpx.Client]:
+    """A client of the shared server."""
+    with server.client() as client:
+        yield client
+
+
+@pytest.fixture
+def make_server(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeServer]:
+    """Starts servers of a test's own: `make_server(rate_limit=True)`. Given `like=server` it uses that one's data."""
+    with ExitStack() as stack:
+
+        def make(*, like: Server | None = None, change: Callable[[App], None] | None = None, **options: Any) -> Server:
+            if like is not None:
+                options = {"data_dir": like.settings.data_dir, "database_url": like.settings.database_url} | options
+            else:
+                options = {"data_dir": tmp_path_factory.mktemp("data"), "database_url": new_database()} | options
+            settings = settings_for_tests(options.pop("data_dir"), options.pop("database_url"), **options)
+            return stack.enter_context(Server(settings, change=change))
+
+        yield make
+
+
+@pytest.fixture
+def make_process(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[MakeProcess]:
+    """Starts `ostiary serve` on an empty database: `make_process("--host", "::1", OSTIARY_RATE_LIMIT="off")`."""
+    with ExitStack() as stack:
+
+        def make(*arguments: str, data_dir: Path | None = None, **environment: str) -> Process:
+            data_dir = data_dir or tmp_path_factory.mktemp("process") / "data"
+            url = new_database()
+            if url is not None:
+                environment = {"OSTIARY_DATABASE_URL": url} | environment
+            return stack.enter_context(Process(data_dir, *arguments, environment=environment))
+
+        yield make
+
+
+def settings_for_tests(data_dir: Path, database_url: str | None, **options: Any) -> Settings:
+    """Settings for a server in this process: limits and failure floor off unless asked for."""
+    return Settings.load(
+        data_dir=data_dir,
+        database_url=database_url,
+        **{"rate_limit": "off", "login_failure_floor": "0s", "access_log": "off"} | options,
+    )

@@ -1,0 +1,67 @@
+"""Users for tests, made and signed in through the API."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+
+PASSWORD = "correct-horse-Battery-9"
+
+
+@dataclass
+class Person:
+    """Somebody who signed up: what the API said of him, and what he knows."""
+
+    user: dict[str, Any]
+    password: str
+    access_token: str = ""
+    refresh_token: str = ""
+
+    @property
+    def id(self) -> int:
+        return int(self.user["id"])
+
+    @property
+    def email(self) -> str:
+        return str(self.user["email"])
+
+    @property
+    def auth(self) -> dict[str, str]:
+        """The header that says who it is."""
+        return bearer(self.access_token)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def newcomer(**members: Any) -> dict[str, Any]:
+    """A sign-up body that nobody has sent before."""
+    tag = secrets.token_hex(6)
+    return {"email": f"user-{tag}@example.com", "username": f"user-{tag}", "password": PASSWORD} | members
+
+
+def sign_up(client: httpx.Client, **members: Any) -> Person:
+    """Sign somebody up."""
+    body = newcomer(**members)
+    answer = client.post("/users", json=body)
+    assert answer.status_code == 201, answer.text
+    return Person(answer.json(), body["password"])
+
+
+def log_in(client: httpx.Client, person: Person) -> Person:
+    """Log somebody in again: the same person, with the tokens of a new session."""
+    answer = client.post("/auth/login", json={"email": person.email, "password": person.password})
+    assert answer.status_code == 200, answer.text
+    tokens = answer.json()
+    return Person(person.user, person.password, tokens["access_token"], tokens["refresh_token"])
+
+
+def signed_in(client: httpx.Client, **members: Any) -> Person:
+    """Sign somebody up and log him in."""
+    return log_in(client, sign_up(client, **members))
+
+
+def refresh(client: httpx.Client, token: str) -> httpx.Response:
+    return client.post("/auth/refresh", json={"refresh_token": token})
