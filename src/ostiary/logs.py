@@ -13,6 +13,7 @@ from ostiary.settings import Settings
 _BIDI_AND_FORMAT = "Cf"
 _CONTROL = "Cc"
 _LINES = frozenset({"Zl", "Zp"})
+_FIRST = ("timestamp", "level", "event", "request_id")
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
@@ -25,7 +26,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
-        drop_empty,
+        arrange,
     ]
     # JSON in ASCII has every control and bidi mark escaped; columns for people need it done.
     render: list[Processor] = [structlog.processors.JSONRenderer(ensure_ascii=True)]
@@ -46,9 +47,10 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 
 
-def drop_empty(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Leave out members that have nothing to say."""
-    return {name: value for name, value in event.items() if value is not None and value != ""}
+def arrange(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Put first what readers look for first, and leave out what has nothing to say."""
+    first = {name: event[name] for name in _FIRST if name in event}
+    return first | {name: value for name, value in event.items() if value is not None and value != ""}
 
 
 def escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
