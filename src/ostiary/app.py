@@ -18,7 +18,7 @@ from ostiary.crypto.sealed import Sealer
 from ostiary.crypto.secret import Secret, load_or_create
 from ostiary.db import open_database
 from ostiary.db.coalescer import Coalescer
-from ostiary.db.schema import upgrade
+from ostiary.db.schema import check_durability, upgrade
 from ostiary.health import routes as health_routes
 from ostiary.health.checks import DatabaseCheck
 from ostiary.keys import routes as keys_routes
@@ -127,6 +127,7 @@ async def start(app: App) -> None:
 
     Raises Misconfigured or Unreachable.
     """
+    await app.db.read(check_durability)
     await upgrade_schema(app)
     await app.db.write(hold_to_secret, app.secret, app.sealer, now=app.clock.now())
     await renew_keys(app)

@@ -6,7 +6,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, column, insert, inspect, select, table, text, update
+from sqlalchemy import Connection, column, func, insert, inspect, select, table, text, update
 
 from ostiary.db.database import Database, Misconfigured
 from ostiary.db.sqlite import SQLiteDatabase
@@ -28,6 +28,21 @@ def current_revision(connection: Connection) -> str | None:
     if not inspect(connection).has_table("alembic_version"):
         return None
     return connection.execute(select(_version.c.version_num)).scalar()
+
+
+def check_durability(connection: Connection) -> None:
+    """Refuse a PostgreSQL that says something is kept before it is (ST-1). Raises Misconfigured.
+
+    SQLite needs no look: its connections are set up by us.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    for setting in ("synchronous_commit", "fsync"):
+        if connection.execute(select(func.current_setting(setting))).scalar() == "off":
+            raise Misconfigured(
+                f"the PostgreSQL server has {setting} off, so that an acknowledged write may be lost: turn it on "
+                "(for synchronous_commit, ALTER ROLE … SET synchronous_commit = on is enough)"
+            )
 
 
 async def upgrade(database: Database, *, backup_dir: Path, now: datetime, to: str = "head") -> bool:
