@@ -3,9 +3,9 @@
 from datetime import datetime
 
 from sqlalchemy import Column, Connection, ForeignKey, LargeBinary, String, Table, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ostiary.crypto.passwords import StoredPassword
+from ostiary.db.statements import insert_into
 from ostiary.db.types import Moment, UserId, metadata
 
 passwords = Table(
@@ -39,10 +39,9 @@ def password_of(connection: Connection, user_id: int) -> StoredPassword | None:
 
 def set_password(connection: Connection, user_id: int, password: StoredPassword, *, now: datetime) -> None:
     """Store a user's password, in place of any earlier one."""
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     values = {"password_hash": password.password_hash, "pepper_id": password.pepper_id, "updated_at": now}
     connection.execute(
-        insert(passwords)
+        insert_into(connection, passwords)
         .values(user_id=user_id, **values)
         .on_conflict_do_update(index_elements=[passwords.c.user_id], set_=values)
     )

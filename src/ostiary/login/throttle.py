@@ -13,9 +13,9 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Column, Connection, Integer, String, Table, Text, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from ostiary.db import read_committed
+from ostiary.db.statements import insert_into
 from ostiary.db.types import Moment, from_milliseconds, metadata, to_milliseconds
 
 FAILURES = 10
@@ -57,9 +57,8 @@ def book_attempt(connection: Connection, pair: Pair, *, now: datetime) -> bool:
     A refused attempt writes as much as a booked one, so that the two take equally long (LG-2).
     """
     here = (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     connection.execute(
-        insert(login_throttles)
+        insert_into(connection, login_throttles)
         .values(**pair._asdict(), attempts="[]", refused=0, updated_at=now)
         .on_conflict_do_nothing()
     )

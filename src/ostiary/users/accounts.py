@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
+from ostiary.db.statements import insert_into
 from ostiary.problems import Forbidden, InvalidInput, NotFound
 from ostiary.users.address import canonical_email, canonical_username
 from ostiary.users.models import User, user_by_email_key, user_by_id, user_by_username_key, users
@@ -42,9 +42,8 @@ def add_user(connection: Connection, *, email: str, username: str, is_superuser:
     # Conflicting rows are looked for first only because an INSERT that conflicts uses up an id.
     _refuse_taken(connection, email_key, username_key)
     created = now.replace(microsecond=0)
-    insert = postgresql.insert if connection.dialect.name == "postgresql" else sqlite.insert
     user_id = connection.execute(
-        insert(users)
+        insert_into(connection, users)
         .values(
             email=email,
             email_key=email_key,
