@@ -1,12 +1,15 @@
 """Write the pages of docs/ that are made from the code: `python tools/docs.py`, or `--check` to see if one is stale."""
 
 import argparse
+import json
 import sys
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
 
+from ostiary.app import ENDPOINTS
 from ostiary.settings import Description, describe
+from ostiary.web.openapi import openapi_document
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -74,7 +77,16 @@ def _row(setting: Description) -> str:
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
-PAGES: tuple[tuple[str, Callable[[], str]], ...] = (("docs/configuration.md", configuration),)
+def openapi() -> str:
+    """Render the API's description, as `ostiary openapi` prints it: for readers, and to see in review what changes."""
+    document = openapi_document(ENDPOINTS, public_url="http://localhost:8000")
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES: tuple[tuple[str, Callable[[], str]], ...] = (
+    ("docs/configuration.md", configuration),
+    ("docs/openapi.json", openapi),
+)
 """Every generated page: its path in the repository and what renders it."""
 
 

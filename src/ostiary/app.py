@@ -4,11 +4,9 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 
 from fastapi import FastAPI
 from fastapi.middleware.cors import CORSMiddleware
-from sqlalchemy import Connection, func, select, text
 
 from ostiary.clock import Clock, SystemClock
 from ostiary.context import App
@@ -18,7 +16,7 @@ from ostiary.crypto.sealed import Sealer
 from ostiary.crypto.secret import Secret, load_or_create
 from ostiary.db import open_database
 from ostiary.db.coalescer import Coalescer
-from ostiary.db.schema import check_durability, upgrade
+from ostiary.db.schema import check_durability, upgrade_schema
 from ostiary.health import routes as health_routes
 from ostiary.health.checks import DatabaseCheck
 from ostiary.keys import routes as keys_routes
@@ -26,6 +24,7 @@ from ostiary.keys.flows import hold_to_secret
 from ostiary.keys.ring import KeyRing
 from ostiary.login import routes as login_routes
 from ostiary.login.throttle import Attempts
+from ostiary.reference.routes import reference_endpoints
 from ostiary.sessions import routes as sessions_routes
 from ostiary.sessions.access import LastUses, identify
 from ostiary.sessions.refresh import rotate
@@ -36,10 +35,11 @@ from ostiary.upkeep import EVERY_SECONDS, Upkeep, renew_keys
 from ostiary.users import routes as users_routes
 from ostiary.users.listing import read_users
 from ostiary.web.caller import Caller
+from ostiary.web.endpoint import Endpoint
 from ostiary.web.headers import SecurityHeaders
 from ostiary.web.limits import AddressLimit, Callers, RequestLimit, Sources
 from ostiary.web.mount import Exemptions, mount
-from ostiary.web.requests import RequestLog
+from ostiary.web.requests import LastResort, RequestLog
 
 ENDPOINTS = (
     *health_routes.ENDPOINTS,
@@ -128,35 +128,9 @@ async def start(app: App) -> None:
     Raises Misconfigured or Unreachable.
     """
     await app.db.read(check_durability)
-    await upgrade_schema(app)
+    await upgrade_schema(app.db, app.settings, now=app.clock.now())
     await app.db.write(hold_to_secret, app.secret, app.sealer, now=app.clock.now())
     await renew_keys(app)
-
-
-async def upgrade_schema(app: App) -> bool:
-    """Bring the schema up to date, as the owner's role where there is one; answer whether anything was done."""
-    backups = app.settings.data_dir / "backups"
-    if app.settings.database_owner_url is None:
-        return await upgrade(app.db, backup_dir=backups, now=app.clock.now())
-    owner = open_database(app.settings, as_owner=True)
-    try:
-        done = await upgrade(owner, backup_dir=backups, now=app.clock.now())
-        role = await app.db.read(_current_role)
-        await owner.migrate(partial(_grant, role=role))
-    finally:
-        await owner.close()
-    return done
-
-
-def _current_role(connection: Connection) -> str:
-    return str(connection.execute(select(func.current_user())).scalar_one())
-
-
-def _grant(connection: Connection, *, role: str) -> None:
-    """Let the serving role use the tables, not change them (ST-1)."""
-    quoted = connection.dialect.identifier_preparer.quote(role)
-    connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted}"))
-    connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}"))
 
 
 async def stop(app: App) -> None:
@@ -189,15 +163,17 @@ def create_app(
         title="Ostiary", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
     )
     application.state.ostiary = app
-    mount(application, ENDPOINTS)
-    _add_middleware(application, app)
+    endpoints: tuple[Endpoint, ...] = ENDPOINTS
+    if settings.api_docs:
+        endpoints += reference_endpoints(ENDPOINTS, public_url=settings.public_url)
+    mount(application, endpoints)
+    _add_middleware(application, app, Exemptions(endpoints))
     return application
 
 
-def _add_middleware(application: FastAPI, app: App) -> None:
+def _add_middleware(application: FastAPI, app: App, exempt: Exemptions) -> None:
     """Wrap the router, the innermost layer first; a request passes them from the last one added to the first."""
     settings, clock = app.settings, app.clock
-    exempt = Exemptions(ENDPOINTS)
     per_address = per_user = None
     if settings.rate_limit:
         per_address = RequestLimit("address", settings.rate_limit_per_address, clock)
@@ -207,6 +183,7 @@ def _add_middleware(application: FastAPI, app: App) -> None:
         return await app.callers(await app.tokens.read_access(token, now=clock.now()))
 
     application.add_middleware(Callers, identify=identify_caller, limit=per_user, exempt=exempt)
+    application.add_middleware(LastResort)  # inside what every answer carries, the 500 too
     application.add_middleware(AddressLimit, limit=per_address, exempt=exempt)
     if settings.cors_origins:
         application.add_middleware(
@@ -216,6 +193,7 @@ def _add_middleware(application: FastAPI, app: App) -> None:
             allow_headers=["Authorization", "Content-Type"],
             expose_headers=["RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID", "Link"],
         )
+    application.add_middleware(LastResort)  # for an error in one of the layers above
     application.add_middleware(
         RequestLog, trusted=settings.trusted_proxies, clock=clock, access_log=settings.access_log
     )

@@ -1,30 +1,60 @@
 """The `ostiary` command: its subcommands, and what is said when one of them cannot go on."""
 
 import sys
+from importlib import import_module
+from importlib.metadata import version
+from typing import Annotated
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
-from ostiary.cli.serve import serve
-from ostiary.credentials.breached import BreachedFileError
-from ostiary.crypto.sealed import SealBroken
-from ostiary.crypto.secret import SecretError
-from ostiary.db import Misconfigured, Unreachable
-from ostiary.problems import Problem
-from ostiary.settings import SettingsError
+COMMANDS = {
+    "serve": "Serve the API. An empty data directory becomes a working installation.",
+    "user": "Make, show and change users.",
+    "keys": "Show and change the keys that sign access tokens.",
+    "db": "Look after the database's schema.",
+    "config": "Print every setting: its value, where it came from, its default and its meaning.",
+    "openapi": "Print the API's OpenAPI document.",
+}
+"""Every command with its line in the help; each has a module of its name in this package."""
 
-REFUSED, WRONG_SETTINGS, SURROUNDINGS, INTERRUPTED = 1, 2, 3, 130
+
+class Commands(TyperGroup):
+    """Loads a command's module only when it is called, so that help and completion answer at once."""
+
+    def resolve_command(self, ctx, args):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN201 - as typer has it
+        """Answer the command that the arguments name, in full."""
+        name, command, rest = super().resolve_command(ctx, args)
+        if name in COMMANDS:
+            command = get_command(import_module(f"ostiary.cli.{name}").cli)
+            command.help = command.help or COMMANDS[name]
+        return name, command, rest
+
 
 cli = typer.Typer(
     name="ostiary",
+    cls=Commands,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-cli.command("serve")(serve)
+for _name, _help in COMMANDS.items():
+    cli.add_typer(typer.Typer(), name=_name, help=_help)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ostiary {version('ostiary')}")
+        raise typer.Exit
 
 
 @cli.callback()
-def ostiary() -> None:
+def ostiary(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Accounts and authentication as a service that you run yourself."""
 
 
@@ -32,22 +62,11 @@ def main() -> None:
     """Run the command line; what goes wrong as foreseen is one clear line and an exit code."""
     try:
         cli()
-    except SettingsError as error:
-        _leave(str(error), WRONG_SETTINGS)
-    except Unreachable as problem:
-        _leave(f"The database cannot be reached: {problem.reason}", SURROUNDINGS)
-    except Problem as problem:
-        _leave(problem.detail, REFUSED)
-    except (Misconfigured, SecretError, BreachedFileError) as error:
-        _leave(str(error), SURROUNDINGS)
-    except SealBroken:
-        _leave("A sealed value in the database cannot be opened: it was changed, or belongs elsewhere", SURROUNDINGS)
-    except OSError as error:
-        _leave(f"{error.filename or 'The system'}: {error.strerror or error}", SURROUNDINGS)
-    except KeyboardInterrupt:
-        sys.exit(INTERRUPTED)
+    except Exception as error:
+        from ostiary.cli.failures import explain  # noqa: PLC0415 - knows every part, and is seldom needed
 
-
-def _leave(line: str, code: int) -> None:
-    print(f"ostiary: {line}", file=sys.stderr)  # noqa: T201 - said to whoever typed the command
-    sys.exit(code)
+        failure = explain(error)
+        if failure is None:
+            raise
+        print(f"ostiary: {failure.line}", file=sys.stderr)  # noqa: T201 - said to whoever typed the command
+        sys.exit(failure.exit_code)

@@ -12,22 +12,24 @@ from typing import Annotated, cast
 import typer
 import uvicorn
 from fastapi import FastAPI
-from sqlalchemy import Connection, select
 
 from ostiary.app import create_app
-from ostiary.cli.options import DatabaseURL, DataDir
+from ostiary.cli.options import DatabaseURL, DataDir, naming
 from ostiary.context import App
 from ostiary.db import Misconfigured
 from ostiary.login.signup import offer_setup
 from ostiary.logs import configure_logging
 from ostiary.settings import Settings
-from ostiary.users.models import users
+from ostiary.users.accounts import has_users
 
 BACKLOG = 2048
 GRACE_SECONDS = 10
 """How long a server that was told to stop finishes what it accepted."""
 
+cli = typer.Typer(add_completion=False)
 
+
+@cli.command()
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. [OSTIARY_HOST, 127.0.0.1]")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 is any free one. [OSTIARY_PORT, 8000]")] = None,
@@ -85,7 +87,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             timeout_graceful_shutdown=GRACE_SECONDS,
         )
     )
-    async with application.router.lifespan_context(application):
+    async with naming(application.state.ostiary.db), application.router.lifespan_context(application):
         await _greet(application)
         await server.serve(sockets=[listener])
 
@@ -111,7 +113,7 @@ async def _greet(application: FastAPI) -> None:
     base = f"{app.settings.public_url}/api/v1"
     token = await app.db.write(offer_setup, now=app.clock.now())
     lines = [f"Ostiary listens on http://{_shown(app.settings.host)}:{app.settings.port}   data: {app.db.place}"]
-    if await app.db.read(_is_empty):
+    if not await app.db.read(has_users):
         lines += ["", "Try it:", "", *first_steps(base)]
     if token is not None:
         lines += ["", "There is no superuser yet. This makes one (once, within an hour; choose your own password):", ""]
@@ -145,7 +147,3 @@ def _post(url: str, body: dict[str, str]) -> str:
 
 def _shown(host: str) -> str:
     return f"[{host}]" if ":" in host else host
-
-
-def _is_empty(connection: Connection) -> bool:
-    return connection.execute(select(users.c.id).limit(1)).first() is None

@@ -107,6 +107,10 @@ class PasswordHasher:
             clock=self._clock,
         )
 
+    def check_room(self) -> None:
+        """Raise Unavailable if a hash asked for now would be refused: cheaper to know before any other work."""
+        self._pool.check_room(self._pool.hashing)
+
     async def hash(self, password: str) -> StoredPassword:
         """Hash a password under a fresh salt and the current pepper, its bytes as they are (PW-2).
 
@@ -245,6 +249,10 @@ class _Pool:
             lane.waiting += 1
         future.add_done_callback(gone)
         return await asyncio.wrap_future(future)
+
+    def check_room(self, lane: _Lane) -> None:
+        with self._lock:
+            self._admit(lane)
 
     def close(self) -> None:
         with self._lock:

@@ -7,7 +7,6 @@ which engine answers, and nobody else opens a connection.
 
 from ostiary.db.database import Database, Misconfigured, Unreachable
 from ostiary.db.flows import read_committed
-from ostiary.db.postgres import PostgresDatabase
 from ostiary.db.sqlite import SQLiteDatabase
 from ostiary.settings import Settings
 
@@ -23,4 +22,6 @@ def open_database(settings: Settings, *, as_owner: bool = False) -> Database:
     url = (settings.database_owner_url if as_owner else None) or settings.database_url
     if settings.sqlite_file is not None or url is None:
         return SQLiteDatabase(settings.sqlite_file or settings.data_dir / "ostiary.db")
+    from ostiary.db.postgres import PostgresDatabase  # noqa: PLC0415 - brings SQLAlchemy's ORM, which SQLite never needs
+
     return PostgresDatabase(url, statement_cache=settings.database_statement_cache)

@@ -47,6 +47,7 @@ class PostgresDatabase:
     def __init__(self, url: str, *, statement_cache: bool = True) -> None:
         target = parse(url)
         self._place = target.place
+        self._closed = False
 
         async def connect(**_: Any) -> Any:
             return await asyncpg.connect(
@@ -101,6 +102,7 @@ class PostgresDatabase:
 
     async def migrate(self, flow: Callable[[Connection], T]) -> T:
         """Run a schema change in one transaction, without a time limit."""
+        self._refuse_if_closed()
         try:
             async with self._engine.begin() as connection:
                 return await connection.run_sync(flow)
@@ -111,10 +113,16 @@ class PostgresDatabase:
 
     async def close(self) -> None:
         """Close the pool."""
+        self._closed = True
         await self._engine.dispose()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:  # the engine would open a new pool, which nobody would close
+            raise Unreachable(reason="the database is closed")
 
     async def _with_retries(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until it works, PostgreSQL gives a final answer, or time is up."""
+        self._refuse_if_closed()
         try:
             async with asyncio.timeout(TIME_LIMIT_SECONDS):
                 for tries_left in reversed(range(TRIES)):

@@ -1,6 +1,7 @@
 """Reading a PostgreSQL URL as people paste it: libpq's parameters, and when TLS must be verified (ST-1)."""
 
 import os
+import re
 import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -26,6 +27,8 @@ _IGNORED = frozenset(
         "tcp_user_timeout",
     }
 )
+_HOST = re.compile(r"(?:\[[^]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?")
+_HIGHEST_PORT = 65535
 _TLS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword"})
 _UNVERIFIED = frozenset({"disable", "allow", "prefer"})
 _MODES = _UNVERIFIED | {"require", "verify-ca", "verify-full"}
@@ -51,6 +54,7 @@ def parse(url: str) -> Target:
         parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError as error:
         raise Misconfigured(f"OSTIARY_DATABASE_URL cannot be read: {error}") from None
+    _refuse_bad_ports(parts.netloc)
     hosts = _hosts(parts.netloc, parameters)
     tls = {name: parameters.pop(name) for name in _TLS & parameters.keys()}
     kept = {name: value for name, value in parameters.items() if name not in _IGNORED}
@@ -68,6 +72,13 @@ def _hosts(netloc: str, parameters: dict[str, str]) -> list[str]:
     """Answer every server named, from the URL, its `host` parameter or PGHOST, in libpq's order."""
     named = netloc.rpartition("@")[2] or parameters.get("host", "") or os.environ.get("PGHOST", "")
     return [unquote(_without_port(host)) for host in named.split(",") if host]
+
+
+def _refuse_bad_ports(netloc: str) -> None:
+    for host in netloc.rpartition("@")[2].split(","):
+        written = _HOST.fullmatch(host)
+        if written is None or int(written["port"] or 0) > _HIGHEST_PORT:
+            raise Misconfigured(f"OSTIARY_DATABASE_URL cannot be read: {host!r} is no host, or has no port's number")
 
 
 def _without_port(host: str) -> str:

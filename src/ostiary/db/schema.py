@@ -2,20 +2,27 @@
 
 import sqlite3
 from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, column, func, insert, inspect, select, table, text, update
 
-from ostiary.db.database import Database, Misconfigured
+from ostiary.db import Database, Misconfigured, open_database
 from ostiary.db.sqlite import SQLiteDatabase
+from ostiary.settings import Settings
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
 HEAD = "0001"
 """The newest revision under `migrations/versions`, written here so that a start need not load Alembic."""
+
+VERSIONS = ("ostiary:migrations/versions",)
+"""Where the revisions are."""
 
 _version = table("alembic_version", column("version_num"))
 _sequences = table("sqlite_sequence", column("name"), column("seq"))
@@ -45,6 +52,69 @@ def check_durability(connection: Connection) -> None:
             )
 
 
+class State(StrEnum):
+    """How a database stands to this version."""
+
+    EMPTY = "empty"
+    OLDER = "older"
+    CURRENT = "current"
+    NEWER = "newer"
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """The schema version of a database, None where there is none yet, and what that means for this version."""
+
+    revision: str | None
+    state: State
+
+
+async def standing(database: Database) -> Standing:
+    """Say how a database stands; nothing is made or changed, not even an empty file. Raises Unreachable."""
+    if isinstance(database, SQLiteDatabase) and not database.path.exists():
+        return Standing(None, State.EMPTY)
+    revision = await database.read(current_revision)
+    if revision is None:
+        return Standing(None, State.EMPTY)
+    if revision == HEAD:
+        return Standing(revision, State.CURRENT)
+    return Standing(revision, State.OLDER if revision in known_revisions() else State.NEWER)
+
+
+def made_by_newer(database: Database, revision: str | None) -> str:
+    """Say that a database is too new for this version."""
+    return (
+        f"{database.place} has schema version {revision}, which this version of Ostiary does not know; "
+        "it was made by a newer one: upgrade Ostiary"
+    )
+
+
+async def upgrade_schema(database: Database, settings: Settings, *, now: datetime) -> bool:
+    """Bring the schema up to date, as the owner's role where there is one (ST-1); answer whether anything was done."""
+    backups = settings.data_dir / "backups"
+    if settings.database_owner_url is None:
+        return await upgrade(database, backup_dir=backups, now=now)
+    owner = open_database(settings, as_owner=True)
+    try:
+        done = await upgrade(owner, backup_dir=backups, now=now)
+        role = await database.read(_current_role)
+        await owner.migrate(partial(_grant, role=role))
+    finally:
+        await owner.close()
+    return done
+
+
+def _current_role(connection: Connection) -> str:
+    return str(connection.execute(select(func.current_user())).scalar_one())
+
+
+def _grant(connection: Connection, *, role: str) -> None:
+    """Let the serving role use the tables, not change them."""
+    quoted = connection.dialect.identifier_preparer.quote(role)
+    connection.execute(text(f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {quoted}"))
+    connection.execute(text(f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {quoted}"))
+
+
 async def upgrade(database: Database, *, backup_dir: Path, now: datetime, to: str = "head") -> bool:
     """Bring the schema up to date; answer whether anything was done.
 
@@ -57,14 +127,11 @@ async def upgrade(database: Database, *, backup_dir: Path, now: datetime, to: st
         if revision == HEAD and to == "head":
             return False
         if revision is not None and revision not in known_revisions():
-            raise Misconfigured(
-                f"the {database.place} has schema version {revision}, which this version of Ostiary does not know; "
-                "it was made by a newer one: upgrade Ostiary"
-            )
+            raise Misconfigured(made_by_newer(database, revision))
         if revision is not None and isinstance(database, SQLiteDatabase):
             _back_up(database.path, backup_dir, revision, now)
         try:
-            await database.migrate(lambda connection: _upgrade(connection, to))
+            await database.migrate(partial(_upgrade, to=to))
         except Exception:
             if tries_left and await database.read(current_revision) != revision:
                 continue  # somebody else was at it at the same time
@@ -85,7 +152,8 @@ def _config() -> "Config":
 
     config = Config()
     config.set_main_option("script_location", "ostiary:migrations")
-    config.set_main_option("path_separator", "os")
+    config.set_main_option("version_locations", "\n".join(VERSIONS))
+    config.set_main_option("path_separator", "newline")
     return config
 
 
@@ -93,16 +161,30 @@ def _upgrade(connection: Connection, to: str) -> None:
     """Run the migrations on this connection, inside its transaction."""
     from alembic import command  # noqa: PLC0415 - heavy, and not needed by a quiet start
 
-    given_out = _highest_ids(connection)
+    counting, given_out = _counting_tables(connection), _highest_ids(connection)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, to)
     _keep_ids_spent(connection, given_out)
+    stopped = [name for name in counting - _counting_tables(connection) if inspect(connection).has_table(name)]
+    if stopped:
+        raise RuntimeError(f"the migration copied {', '.join(stopped)} without sqlite_autoincrement; nothing was kept")
+
+
+def _counting_tables(connection: Connection) -> set[str]:
+    """Answer, on SQLite, the tables that never give out an id twice.
+
+    A copied table does so only where the migration says it again: it is not among what Alembic reads off the old one.
+    """
+    if connection.dialect.name != "sqlite":
+        return set()
+    query = text("SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'")
+    return set(connection.execute(query).scalars())
 
 
 def _highest_ids(connection: Connection) -> dict[str, int]:
     """Answer, on SQLite, the highest id ever given out in each table that counts its own."""
-    if connection.dialect.name != "sqlite" or not _counts_ids(connection):
+    if not _counting_tables(connection):
         return {}
     return {row.name: row.seq for row in connection.execute(select(_sequences.c.name, _sequences.c.seq))}
 
@@ -119,11 +201,6 @@ def _keep_ids_spent(connection: Connection, given_out: dict[str, int]) -> None:
             connection.execute(insert(_sequences).values(name=name, seq=highest))
         elif now_at.get(name, highest) < highest:
             connection.execute(update(_sequences).where(_sequences.c.name == name).values(seq=highest))
-
-
-def _counts_ids(connection: Connection) -> bool:
-    query = text("SELECT 1 FROM sqlite_master WHERE name = 'sqlite_sequence'")
-    return connection.execute(query).first() is not None
 
 
 def _back_up(path: Path, backup_dir: Path, revision: str, now: datetime) -> Path:

@@ -79,6 +79,7 @@ class SQLiteDatabase:
 
     async def read(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a flow on a reader's snapshot."""
+        self._refuse_if_closed()
         return await asyncio.get_running_loop().run_in_executor(
             self._readers, _read, self._reading, lambda connection: flow(connection, *args, **kwargs)
         )
@@ -88,8 +89,7 @@ class SQLiteDatabase:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         with self._lock:
-            if self._closed:
-                raise Unreachable(reason="the database is closed")
+            self._refuse_if_closed()
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write_all, name="sqlite-writer", daemon=True)
                 self._writer.start()
@@ -97,8 +97,12 @@ class SQLiteDatabase:
         return await answer
 
     async def migrate(self, flow: Callable[[Connection], T]) -> T:
-        """Run a schema change through the writer like any other write; SQLite's DDL is transactional."""
-        return await self.write(flow)
+        """Run a schema change on a connection of its own, while the writer waits; SQLite's DDL is transactional.
+
+        Raises RuntimeError, and keeps nothing, where the change broke a foreign key.
+        """
+        self._refuse_if_closed()
+        return await asyncio.to_thread(_change_schema, self._path, flow)
 
     async def close(self) -> None:
         """Let the writer finish its queue, then close."""
@@ -110,6 +114,10 @@ class SQLiteDatabase:
             await asyncio.to_thread(writer.join)
         await asyncio.to_thread(self._readers.shutdown)
         self._reading.dispose()
+
+    def _refuse_if_closed(self) -> None:
+        if self._closed:
+            raise Unreachable(reason="the database is closed")
 
     def _write_all(self) -> None:
         """Serve the queue until it is closed: the writer thread's whole life."""
@@ -134,7 +142,7 @@ class SQLiteDatabase:
         engine.dispose()
 
 
-def _engine(path: Path, *, begin: str, readers: int) -> Engine:
+def _engine(path: Path, *, begin: str, readers: int, foreign_keys: bool = True) -> Engine:
     """Answer an engine whose transactions we begin ourselves (the driver's own begin late, and deferred)."""
     engine = create_engine(
         f"sqlite:///{path}",
@@ -151,7 +159,7 @@ def _engine(path: Path, *, begin: str, readers: int) -> Engine:
             f"busy_timeout={BUSY_TIMEOUT_MS}",  # first: the next line may have to wait for another process
             "journal_mode=WAL",
             "synchronous=FULL",  # a 2xx to a write means it is on disk
-            "foreign_keys=ON",
+            f"foreign_keys={'ON' if foreign_keys else 'OFF'}",
             f"query_only={'ON' if begin == 'BEGIN' else 'OFF'}",
         ):
             connection.execute(f"PRAGMA {pragma}")
@@ -174,6 +182,26 @@ def _read(engine: Engine, flow: Callable[[Connection], T]) -> T:
             return flow(connection)
     except (DBAPIError, OSError) as error:
         raise _translated(error) from error
+
+
+def _change_schema(path: Path, flow: Callable[[Connection], T]) -> T:
+    """Run a schema change in one transaction that leaves foreign keys alone meanwhile.
+
+    SQLite cannot change a column in place, so a migration copies the table and drops the old one. Dropping counts as
+    deleting every row: were foreign keys enforced, all that hangs on those rows would be deleted with them
+    (https://sqlite.org/lang_altertable.html#otheralter). They are checked before the commit instead.
+    """
+    engine = _engine(path, begin="BEGIN IMMEDIATE", readers=1, foreign_keys=False)
+    try:
+        with engine.begin() as connection:
+            result = flow(connection)
+            if connection.exec_driver_sql("PRAGMA foreign_key_check").first() is not None:
+                raise RuntimeError("the schema change broke a foreign key; nothing of it was kept")
+            return result
+    except (DBAPIError, OSError) as error:
+        raise _translated(error) from error
+    finally:
+        engine.dispose()
 
 
 def _commit_together(engine: Engine, batch: list[_Job]) -> list[tuple[Any, Exception | None]]:

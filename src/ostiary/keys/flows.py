@@ -46,18 +46,21 @@ def add_key_if_due(connection: Connection, key: jose.SigningKey, sealer: Sealer,
 def revoke_key(
     connection: Connection, kid: str, successor: jose.SigningKey, sealer: Sealer, *, now: datetime
 ) -> StoredKey | None:
-    """Refuse a key from now on; where it was the one that signs and no other can, its successor signs at once.
+    """Refuse a key from now on; where it was the one that signs, its successor signs at once.
 
-    Answers the successor where it was needed. Raises NotFound for an unknown kid.
+    A key that stopped signing never does so again: what leaked one may have leaked the one before. Answers the
+    successor where it was needed. Raises NotFound for an unknown kid.
     """
-    revoked = connection.execute(
+    keys = all_keys(connection)
+    if not any(key.kid == kid for key in keys):
+        raise NotFound(f"There is no signing key {kid}")
+    connection.execute(
         update(signing_keys)
         .where(signing_keys.c.kid == kid, signing_keys.c.revoked_at.is_(None))
         .values(revoked_at=now)
-    ).rowcount
-    if not revoked and not any(key.kid == kid for key in all_keys(connection)):
-        raise NotFound(f"There is no signing key {kid}")
-    if signing_key(all_keys(connection), now=now) is not None:
+    )
+    signer = signing_key(keys, now=now)
+    if signer is not None and signer.kid != kid:
         return None
     return add_key(connection, successor, sealer, at_once=True, now=now)
 

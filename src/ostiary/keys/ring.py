@@ -3,6 +3,7 @@
 A reading is one immutable snapshot with a version; a cache of checked signatures belongs to one version.
 """
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,14 +40,22 @@ class KeyRing:
         self._clock = clock
         self._reading: Reading | None = None
         self._reread_at = float("-inf")
+        self._rereading: asyncio.Task[None] | None = None
+        self._one_at_a_time = asyncio.Lock()
 
     @property
     def signer(self) -> jose.SigningKey:
-        """The key that signs now: a key published earlier takes over at its moment without a reading."""
+        """The key that signs now: a key published earlier takes over at its moment without a reading.
+
+        Where this node's clock is behind the one that a new installation's key was made by, or was stepped back, no
+        key has begun yet; then the first that will signs already.
+        """
         reading = self._current()
         key = signing_key(reading.keys, now=self._clock.now())
         if key is None:
-            raise RuntimeError("there is no active signing key")
+            key = min(reading.keys, key=lambda key: (key.activates_at, key.number), default=None)
+        if key is None:
+            raise RuntimeError("there is no signing key")
         return reading.signers[key.kid]
 
     @property
@@ -66,7 +75,10 @@ class KeyRing:
 
     async def read(self) -> None:
         """Read the keys from the database. Raises Unreachable; then the last reading stays."""
-        keys = tuple(await self._db.read(all_keys))
+        async with self._one_at_a_time:  # or else an earlier reading may come back after a later one
+            self._take(tuple(await self._db.read(all_keys)))
+
+    def _take(self, keys: tuple[StoredKey, ...]) -> None:
         now = self._clock.now()
         usable = tuple(key for key in keys if self._is_usable(key, keys, now))
         before = self._reading
@@ -86,13 +98,23 @@ class KeyRing:
         )
 
     async def reread(self) -> bool:
-        """Read again because a token names an unknown key, at most once a second; answer whether it was read."""
-        now = self._clock.monotonic()
-        if now - self._reread_at < REREAD_AT_MOST_EVERY_SECONDS:
-            return False
-        self._reread_at = now
-        await self.read()
+        """Read again because a token names an unknown key, at most once a second; answer whether it was read.
+
+        Whoever asks while it is being read waits for the same outcome. Raises Unreachable; then the next one tries.
+        """
+        if self._rereading is None:
+            if self._clock.monotonic() - self._reread_at < REREAD_AT_MOST_EVERY_SECONDS:
+                return False
+            self._rereading = asyncio.create_task(self._reread())
+        await asyncio.shield(self._rereading)
         return True
+
+    async def _reread(self) -> None:
+        try:
+            await self.read()
+            self._reread_at = self._clock.monotonic()
+        finally:
+            self._rereading = None
 
     def _is_usable(self, key: StoredKey, keys: tuple[StoredKey, ...], now: datetime) -> bool:
         state = state_of(key, keys, now=now)

@@ -11,8 +11,8 @@ from ostiary.context import App
 from ostiary.credentials.models import password_of, set_password
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.db import read_committed
-from ostiary.login.throttle import Pair, book_attempt, forget_attempts
-from ostiary.problems import InvalidCredentials, Problem
+from ostiary.login.throttle import Pair, book_attempt, forget_attempts, withdraw_attempt
+from ostiary.problems import InvalidCredentials, Problem, Unavailable
 from ostiary.sessions.beginning import begin_session
 from ostiary.sessions.models import Held
 from ostiary.sessions.tokens import TokenPair
@@ -51,6 +51,7 @@ async def log_in(app: App, *, email: str, password: str, source: Source, user_ag
 
 
 async def _verify_and_begin(app: App, email: str, password: str, source: Source, user_agent: str) -> Held:
+    app.hasher.check_room()
     # Worked out once and for every address: a domain in Unicode takes up to a millisecond, which must not show (LG-2).
     email_key = canonical_email(email)
     nobody = app.lookup_hash(email_key)
@@ -61,7 +62,13 @@ async def _verify_and_begin(app: App, email: str, password: str, source: Source,
         return await app.db.write(book_attempt, pair, now=app.clock.now())
 
     async with app.attempts.book(pair, book) as allowed:
-        verification = await app.hasher.verify(password, candidate.password)
+        try:
+            verification = await app.hasher.verify(password, candidate.password)
+        except Unavailable:
+            # Nothing was verified, so nobody has guessed: a server under load must not block its users afterwards.
+            if allowed:
+                await app.db.write(withdraw_attempt, pair)
+            raise
         user = candidate.user
         if not allowed:
             raise InvalidCredentials(reason=f"throttled: {pair.subject}")

@@ -79,6 +79,16 @@ def book_attempt(connection: Connection, pair: Pair, *, now: datetime) -> bool:
     return not blocked
 
 
+@read_committed(why="the pair's row is locked before it is changed")
+def withdraw_attempt(connection: Connection, pair: Pair) -> None:
+    """Take back the latest attempt: it was booked and then not verified, for want of room."""
+    here = (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)
+    row = connection.execute(select(login_throttles).where(here).with_for_update()).first()
+    if row is not None:
+        attempts = json.dumps(json.loads(row.attempts)[:-1])
+        connection.execute(update(login_throttles).where(here).values(attempts=attempts))
+
+
 def forget_attempts(connection: Connection, pair: Pair) -> None:
     """Clear a pair's attempts, after the right password."""
     here = (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)

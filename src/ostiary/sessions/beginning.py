@@ -53,7 +53,7 @@ def begin_session(
     refresh_hash = token_hash(tokens.mint_refresh(session))
     values = {column.name: getattr(session, column.name) for column in sessions.columns}
     connection.execute(insert(sessions).values(values | {"refresh_hash": refresh_hash}))
-    _end_oldest(connection, user_id, now)
+    _make_room(connection, session, now)
     return held
 
 
@@ -62,12 +62,12 @@ def _lock_user(connection: Connection, user_id: int) -> User | None:
     return None if row is None else from_row(row)
 
 
-def _end_oldest(connection: Connection, user_id: int, now: datetime) -> None:
+def _make_room(connection: Connection, new: Session, now: datetime) -> None:
+    """End the oldest of too many; never the new one, though the clock may have been stepped back."""
     s = sessions.c
-    live = (s.user_id == user_id) & s.revoked_at.is_(None) & (s.expires_at > now)
-    too_many = (
-        select(s.id).where(live).order_by(s.created_at.desc(), s.id).offset(MAX_SESSIONS_PER_USER).scalar_subquery()
-    )
+    others = (s.user_id == new.user_id) & (s.id != new.id) & s.revoked_at.is_(None) & (s.expires_at > now)
+    newest_first = select(s.id).where(others).order_by(s.created_at.desc(), s.id)
+    too_many = newest_first.offset(MAX_SESSIONS_PER_USER - 1).scalar_subquery()
     connection.execute(
         update(sessions).where(s.id.in_(too_many)).values(revoked_at=now, revoked_because="too_many_sessions")
     )

@@ -26,6 +26,8 @@ class Presented:
     user_id: int
     generation: int
     token_hash: bytes
+    is_expired: bool
+    """Past its own `exp`: worth nothing any more, and yet a sign of theft where it had been spent before."""
 
 
 class Verdict(Enum):
@@ -49,6 +51,8 @@ def judge(session: Session, presented: Presented, *, now: datetime, lifetimes: L
     if now >= min(idle_until, session.created_at + lifetimes.refresh_absolute):
         return Verdict.DEAD
     if presented.generation == session.generation:
-        return Verdict.ROTATE if same(presented.token_hash, session.refresh_hash) else Verdict.DEAD
-    is_retry = presented.generation == session.generation - 1 and now < session.rotated_at + lifetimes.replay_window
-    return Verdict.REPEAT if is_retry else Verdict.REUSED
+        is_live = not presented.is_expired and same(presented.token_hash, session.refresh_hash)
+        return Verdict.ROTATE if is_live else Verdict.DEAD
+    # A clock that was stepped back must not open the window again for longer than it is wide (FL-5).
+    is_soon = abs(now - session.rotated_at) < lifetimes.replay_window
+    return Verdict.REPEAT if presented.generation == session.generation - 1 and is_soon else Verdict.REUSED

@@ -5,8 +5,10 @@ us alone; each is a function of what the session row stores, so that the success
 byte for byte, while only its hash is kept.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Any
 
 from ostiary.crypto import jose
 from ostiary.crypto.opaque import new_id, same, token_hash
@@ -128,22 +130,35 @@ class Tokens:
         )
 
     def read_refresh(self, token: str, *, now: datetime) -> Presented:
-        """Check all of a refresh token but whether it is live. Raises InvalidCredentials."""
+        """Check all of a refresh token but whether it is live. Raises InvalidCredentials.
+
+        One that expired is told by a mark: it may have been spent in time, and then it comes back as a retry or as
+        a sign of theft, which the session's row decides.
+        """
         try:
-            claims = jose.verify(
-                token,
-                self._refresh_verifiers,
+            members = jose.open_token(token, self._refresh_verifiers, typ="JWT")
+            claims = jose.check_claims(
+                members,
                 issuer=self._issuer,
                 audience=self._refresh_audience,
                 token_use="refresh",  # noqa: S106 - a claim's value, not a secret
-                now=now,
+                now=_while_valid(members, now),
             )
         except jose.TokenRefused as refused:
             raise InvalidCredentials(reason=f"refresh token: {refused}") from None
         generation = claims.members.get("generation")
         if type(generation) is not int or generation < 0:
             raise InvalidCredentials(reason="refresh token: no generation")
-        return Presented(claims.sid, _user_id(claims), generation, token_hash(token))
+        is_expired = now.timestamp() >= claims.expires_at
+        return Presented(claims.sid, _user_id(claims), generation, token_hash(token), is_expired)
+
+
+def _while_valid(members: Mapping[str, Any], now: datetime) -> datetime:
+    """Answer the present moment, or for a token that has expired, the last second in which it was valid."""
+    expires_at = members.get("exp")
+    if type(expires_at) is int and 0 < expires_at <= now.timestamp():
+        return datetime.fromtimestamp(expires_at - 1, UTC)
+    return now
 
 
 def _user_id(claims: jose.Claims) -> int:

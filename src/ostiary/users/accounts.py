@@ -9,7 +9,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from ostiary.db.statements import insert_into
 from ostiary.problems import Forbidden, InvalidInput, NotFound
 from ostiary.users.address import canonical_email, canonical_username
-from ostiary.users.models import User, user_by_email_key, user_by_id, user_by_username_key, users
+from ostiary.users.models import MAX_ID, User, user_by_email_key, user_by_id, user_by_username_key, users
 
 
 class EmailTaken(InvalidInput):
@@ -73,7 +73,7 @@ def _refuse_taken(connection: Connection, email_key: str, username_key: str) -> 
 def find_user(connection: Connection, who: str) -> User:
     """Answer the user of an id, an e-mail address or a username. Raises NotFound."""
     user = None
-    if who.isascii() and who.isdecimal() and int(who) < 2**63:
+    if who.isascii() and who.isdecimal() and len(who) <= len(str(MAX_ID)) and int(who) <= MAX_ID:
         user = user_by_id(connection, int(who))
     elif "@" in who:
         user = user_by_email_key(connection, canonical_email(who))
@@ -102,6 +102,11 @@ def delete_user(connection: Connection, user_id: int) -> None:
     user = _existing(connection, user_id)
     connection.execute(delete(users).where(users.c.id == user_id))
     _keep_one_superuser(connection, lost=user)
+
+
+def has_users(connection: Connection) -> bool:
+    """Say whether anybody has an account."""
+    return connection.execute(select(users.c.id).limit(1)).first() is not None
 
 
 def has_superuser(connection: Connection) -> bool:

@@ -9,6 +9,8 @@ from sqlalchemy import Boolean, Column, Connection, Identity, Row, Select, Strin
 
 from ostiary.db.types import Moment, UserId, metadata
 
+MAX_ID = 2**63 - 1
+
 users = Table(
     "users",
     metadata,

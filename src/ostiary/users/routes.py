@@ -8,12 +8,12 @@ from starlette.responses import Response
 from ostiary.context import App
 from ostiary.problems import InvalidInput, NotFound
 from ostiary.users.listing import DirectoryVisibility, Scope, Wanted, list_users, scope_of
+from ostiary.users.models import MAX_ID
 from ostiary.users.schemas import UserOut, UserPage, user_out
 from ostiary.web.caller import Caller, caller_of
 from ostiary.web.endpoint import Access, Endpoint, Parameter, app_of
 from ostiary.web.render import json_response
 
-MAX_ID = 2**63 - 1
 MAX_SKIP = 2**53 - 1
 MAX_LIMIT = 100
 DEFAULT_LIMIT = 10

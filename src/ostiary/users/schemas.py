@@ -60,9 +60,18 @@ class SignUpRequest(Body):
         }
     )
 
-    email: str = Field(description="One mailbox: an ASCII local part, a domain in ASCII or Unicode; at most 254 bytes.")
-    username: str = Field(description="3 to 64 characters of A-Z a-z 0-9 . _ -")
-    password: str = Field(description="8 to 256 characters that are not easy to guess.")
+    email: str = Field(
+        description="One mailbox: an ASCII local part, a domain in ASCII or Unicode; at most 254 bytes.",
+        json_schema_extra={"format": "email", "maxLength": 254},
+    )
+    username: str = Field(
+        description="3 to 64 characters of A-Z a-z 0-9 . _ -",
+        json_schema_extra={"pattern": "^[A-Za-z0-9._-]{3,64}$"},
+    )
+    password: str = Field(
+        description="8 to 256 characters that are not easy to guess.",
+        json_schema_extra={"format": "password", "minLength": 8, "maxLength": 256},
+    )
 
 
 def user_out(user: User) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The outermost middleware: an id for every request, a line in the log, and the last resort for what nobody handled."""
+"""An id for every request, a line in the log, and the last resort for what nobody handled. Pure ASGI."""
 
 import re
 import secrets
@@ -19,8 +19,35 @@ log = structlog.get_logger("ostiary.request")
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 
 
+class LastResort:
+    """Turns an unhandled error into the contract's 500, and logs it (FL-6)."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on; answer 500 in place of an error, where nothing was answered yet."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        is_answered = False
+
+        def send_and_note(message: Message) -> Awaitable[None]:
+            nonlocal is_answered
+            is_answered = True
+            return send(message)
+
+        try:
+            await self._app(scope, receive, send_and_note)
+        except Exception:
+            log.exception("unhandled_error", method=scope["method"], path=scope["path"])
+            if is_answered:
+                raise  # the server cuts the connection, so that nobody takes the answer for whole
+            await json_response({"detail": "Internal server error"}, 500)(scope, receive, send)
+
+
 class RequestLog:
-    """Gives every request an id, logs it, and turns an unhandled error into the contract's 500 (FL-6, LA-1)."""
+    """Gives every request an id and a line in the log (LA-1)."""
 
     def __init__(self, app: ASGIApp, *, trusted: tuple[Network, ...], clock: Clock, access_log: bool) -> None:
         self._app = app
@@ -29,7 +56,7 @@ class RequestLog:
         self._access_log = access_log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer 500 in place of an error, where nothing was answered yet."""
+        """Pass the request on, and its answer back with the id."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -47,11 +74,6 @@ class RequestLog:
 
         try:
             await self._app(scope, receive, send_with_id)
-        except Exception:
-            log.exception("unhandled_error", method=scope["method"], path=scope["path"])
-            if status:
-                raise  # the answer has begun: the server cuts the connection, so that nobody takes it for whole
-            await json_response({"detail": "Internal server error"}, 500)(scope, receive, send_with_id)
         finally:
             if self._access_log:
                 _log_request(scope, status, self._clock.monotonic() - started_at)

@@ -1,0 +1,219 @@
+"""`ostiary user …`: making, showing and changing users."""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeAlias
+
+import typer
+
+from ostiary.cli.asking import ask_password, confirm, read_password
+from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, Yes, with_app, with_database
+from ostiary.cli.output import print_facts, print_json, print_table, yes_or_no
+from ostiary.clock import SystemClock
+from ostiary.context import App
+from ostiary.db import Database
+from ostiary.login.signup import create as create_user
+from ostiary.login.signup import prepare
+from ostiary.problems import NotFound
+from ostiary.sessions.ending import deactivate_user
+from ostiary.users.accounts import delete_user, find_user, set_active, set_superuser
+from ostiary.users.listing import Page, Scope, list_users
+from ostiary.users.models import User
+from ostiary.users.schemas import timestamp, user_out
+
+MOST_LISTED = 10_000
+
+cli = typer.Typer(no_args_is_help=True, add_completion=False)
+
+Who: TypeAlias = Annotated[str, typer.Argument(metavar="WHO", help="Id, e-mail address or username.")]
+
+
+@cli.command()
+def create(
+    email: Annotated[str, typer.Option(help="The e-mail address.")],
+    username: Annotated[str, typer.Option(help="The username.")],
+    superuser: Annotated[bool, typer.Option("--superuser", help="Make a superuser.")] = False,
+    password_stdin: Annotated[
+        bool, typer.Option("--password-stdin", help="Read the password from standard input: one line.")
+    ] = False,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Make a user, as sign-up does. Where there is no installation yet, one is made."""
+    password = read_password() if password_stdin else ask_password()
+
+    async def work(app: App) -> User:
+        new = await prepare(app, email=email, username=username, password=password)
+        return await app.db.write(create_user, new, is_superuser=superuser, now=app.clock.now())
+
+    user = with_app(work, data_dir=data_dir, database_url=database_url, may_begin=True)
+    _tell(user, "was made, a superuser" if superuser else "was made", as_json=as_json)
+
+
+@cli.command("list")
+def list_(
+    skip: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="How many to leave out.")] = 0,
+    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="How many to print at most.")] = 100,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Print users in the order of their ids, a page at a time."""
+
+    async def work(database: Database) -> Page:
+        return await database.read(list_users, Scope(), skip=skip, limit=limit)
+
+    page = with_database(work, data_dir=data_dir, database_url=database_url)
+    if as_json:
+        items = [user_out(user) for user in page.items]
+        print_json({"items": items, "total": page.total, "skip": skip, "limit": limit})
+        return
+    print_table(
+        ("ID", "E-mail", "Username", "Active", "Superuser", "Created (UTC)"),
+        (
+            (
+                str(user.id),
+                user.email,
+                user.username,
+                yes_or_no(user.is_active),
+                yes_or_no(user.is_superuser),
+                timestamp(user.created_at),
+            )
+            for user in page.items
+        ),
+    )
+    after = skip + len(page.items)
+    more = f"; more with --skip {after}" if page.items and after < page.total else ""
+    typer.echo(f"{len(page.items)} of {page.total} users{more}", err=True)
+
+
+@cli.command()
+def show(
+    who: Who,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Print one user."""
+    user = with_database(lambda database: _find(database, who), data_dir=data_dir, database_url=database_url)
+    if as_json:
+        print_json(user_out(user))
+    else:
+        print_facts((name, _fact(value)) for name, value in user_out(user).items())
+
+
+@cli.command()
+def promote(
+    who: Who,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Make a user a superuser."""
+
+    async def work(database: Database, user: User) -> User:
+        return await database.write(set_superuser, user.id, is_superuser=True, now=SystemClock().now())
+
+    user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
+    _tell(user, "is a superuser", as_json=as_json)
+
+
+@cli.command()
+def demote(
+    who: Who,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Make a superuser an ordinary user; the last active one stays one."""
+
+    async def work(database: Database, user: User) -> User:
+        return await database.write(set_superuser, user.id, is_superuser=False, now=SystemClock().now())
+
+    user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
+    _tell(user, "is no superuser", as_json=as_json)
+
+
+@cli.command()
+def activate(
+    who: Who,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Let a user sign in again. Earlier sessions stay ended."""
+
+    async def work(database: Database, user: User) -> User:
+        return await database.write(set_active, user.id, is_active=True, now=SystemClock().now())
+
+    user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
+    _tell(user, "is active", as_json=as_json)
+
+
+@cli.command()
+def deactivate(
+    who: Who,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Keep a user out, and end his sessions at once; not the last active superuser."""
+
+    async def work(database: Database, user: User) -> User:
+        return await database.write(deactivate_user, user.id, now=SystemClock().now())
+
+    user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
+    _tell(user, "is deactivated, all sessions ended", as_json=as_json)
+
+
+@cli.command()
+def delete(
+    who: Who,
+    yes: Yes = False,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Remove a user with everything that belongs to him, for good; not the last active superuser."""
+    if not yes:
+        user = with_database(lambda database: _find(database, who), data_dir=data_dir, database_url=database_url)
+        confirm(f"Delete {_name(user)}, and everything that belongs to this account, for good?")
+        who = str(user.id)
+
+    async def work(database: Database, user: User) -> User:
+        await database.write(delete_user, user.id)
+        return user
+
+    user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
+    _tell(user, "is deleted", as_json=as_json)
+
+
+def _on(who: str, work: Callable[[Database, User], Awaitable[User]]) -> Callable[[Database], Awaitable[User]]:
+    """Find somebody, and do something with him."""
+
+    async def find_and_work(database: Database) -> User:
+        return await work(database, await _find(database, who))
+
+    return find_and_work
+
+
+async def _find(database: Database, who: str) -> User:
+    try:
+        return await database.read(find_user, who)
+    except NotFound:
+        raise NotFound(f"There is no user with this id, e-mail address or username: {who}") from None
+
+
+def _tell(user: User, what: str, *, as_json: bool) -> None:
+    if as_json:
+        print_json(user_out(user))
+    else:
+        typer.echo(f"{_name(user)} {what}.")
+
+
+def _name(user: User) -> str:
+    return f"User {user.id} ({user.email}, {user.username})"
+
+
+def _fact(value: object) -> str:
+    return yes_or_no(value) if isinstance(value, bool) else str(value)

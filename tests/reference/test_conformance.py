@@ -1,0 +1,268 @@
+"""The document tells the truth: whatever is answered is in it, and everything in it is really answered."""
+
+import asyncio
+import http.client
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from http import HTTPStatus
+from typing import Any, Self
+
+import httpx
+import pytest
+
+from ostiary.db import open_database
+from ostiary.db.database import Unreachable
+from ostiary.login.signup import offer_setup
+from ostiary.web import limits
+from ostiary.web.body import read_json
+from ostiary.web.endpoint import Access
+from tests.people import Person, bearer, newcomer, sign_up, signed_in
+from tests.reference.conformance import BY_ID, assert_documented, assert_refusal, documented_answers
+from tests.reference.conftest import COUNTED, Started
+from tests.server import Server
+
+
+class Client:
+    """Calls operations by name, with what they need to succeed unless told otherwise."""
+
+    def __init__(self, server: Server) -> None:
+        self.server = server
+        self.http = httpx.Client(base_url=server.url, timeout=60, trust_env=False)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.http.close()
+
+    def call(self, name: str, *, user_id: object = None, **options: Any) -> httpx.Response:
+        """Call an operation, signed in where that is needed."""
+        endpoint = BY_ID[name]
+        path = endpoint.path
+        headers: dict[str, str] = {}
+        if endpoint.access is Access.SIGNED_IN:
+            headers, path = self.person.auth, path.format(user_id=self.person.id if user_id is None else user_id)
+        if endpoint.body is not None and "content" not in options:
+            options.setdefault("json", self.body(name))
+        headers |= options.pop("headers", {})
+        response = self.http.request(endpoint.method, path, headers=headers, **options)
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            del self.person  # signed out
+        return response
+
+    @cached_property
+    def person(self) -> Person:
+        """Somebody who is signed in."""
+        with self.server.client() as client:
+            return signed_in(client)
+
+    def body(self, name: str) -> dict[str, Any]:
+        """A body that will do."""
+        if name == "createUser":
+            return newcomer()
+        if name == "setup":
+            return newcomer(token=asyncio.run(self._setup_token()))
+        with self.server.client() as client:
+            if name == "login":
+                person = sign_up(client)
+                return {"email": person.email, "password": person.password}
+            return {"refresh_token": signed_in(client).refresh_token}
+
+    async def _setup_token(self) -> str | None:
+        db = open_database(self.server.settings)
+        try:
+            return await db.write(offer_setup, now=self.server.clock.now())
+        finally:
+            await db.close()
+
+
+@pytest.fixture(scope="module")
+def client(server: Server) -> Iterator[Client]:
+    with Client(server) as client:
+        yield client
+
+
+def succeed(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
+    return client.call(name)
+
+
+def bad_request(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
+    if BY_ID[name].body is not None:
+        return client.call(name, json={"email": 1})
+    return client.call(name, user_id="first", params={"limit": "0"})
+
+
+def bad_token(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
+    return client.call(name, headers=bearer("nonsense"))
+
+
+def unknown_user(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
+    return client.call(name, user_id=2**64)
+
+
+def slow_body(client: Client, name: str, monkeypatch: pytest.MonkeyPatch) -> httpx.Response:
+    """Announce a body and send none."""
+    assert read_json.__kwdefaults__ is not None
+    monkeypatch.setitem(read_json.__kwdefaults__, "timeout_seconds", 0.05)
+    endpoint = BY_ID[name]
+    connection = http.client.HTTPConnection("127.0.0.1", client.server.port, timeout=10)
+    connection.putrequest(endpoint.method, endpoint.path)
+    connection.putheader("Content-Type", "application/json")
+    connection.putheader("Content-Length", "10")
+    connection.endheaders()
+    answer = connection.getresponse()
+    response = httpx.Response(answer.status, headers=answer.getheaders(), content=answer.read())
+    connection.close()
+    return response
+
+
+def large_body(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
+    return client.call(name, content=b" " * 70_000, headers={"Content-Type": "application/json"})
+
+
+def other_body(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
+    return client.call(name, content=b"<xml/>", headers={"Content-Type": "text/xml"})
+
+
+def break_down(client: Client, name: str, monkeypatch: pytest.MonkeyPatch) -> httpx.Response:
+    """Break what every request passes."""
+    endpoint = BY_ID[name]
+
+    def broken(_: object) -> str:
+        raise RuntimeError("planted")
+
+    monkeypatch.setattr(limits, "route_path", broken)
+    return client.http.request(endpoint.method, endpoint.path.format(user_id=1))
+
+
+class Away:
+    """A database that nobody reaches, in the place of those who ask it."""
+
+    async def __call__(self, _: object) -> Any:
+        raise Unreachable
+
+    async def is_reachable(self) -> bool:
+        return False
+
+    async def is_ready(self) -> bool:
+        return False
+
+
+def database_away(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
+    endpoint, app, auth = BY_ID[name], client.server.app, client.person.auth
+    kept = {part: getattr(app, part) for part in ("callers", "database_check")}
+    try:
+        for part in kept:
+            object.__setattr__(app, part, Away())
+        return client.http.request(endpoint.method, endpoint.path.format(user_id=1), headers=auth)
+    finally:
+        for part, value in kept.items():
+            object.__setattr__(app, part, value)
+
+
+PROVOKE: dict[int, Callable[[Client, str, pytest.MonkeyPatch], httpx.Response]] = {
+    200: succeed,
+    201: succeed,
+    204: succeed,
+    400: bad_request,
+    401: bad_token,
+    404: unknown_user,
+    408: slow_body,
+    413: large_body,
+    415: other_body,
+    500: break_down,
+    503: database_away,
+}
+ON_SERVERS_OF_THEIR_OWN = {403: COUNTED | {"signup": "closed"}, 429: COUNTED | {"rate_limit_per_address": "1/hour"}}
+
+
+@pytest.mark.rule("IN-2")
+@pytest.mark.parametrize(("name", "status"), documented_answers())
+def test_every_documented_answer_is_given_as_documented(
+    client: Client, started: Started, monkeypatch: pytest.MonkeyPatch, name: str, status: int
+) -> None:
+    """A status that no request here can bring about does not belong into the document."""
+    if status in ON_SERVERS_OF_THEIR_OWN:
+        endpoint = BY_ID[name]
+        body = newcomer() if endpoint.body else None
+        with Client(started(**ON_SERVERS_OF_THEIR_OWN[status])) as own:
+            response = [own.http.request(endpoint.method, endpoint.path, json=body) for _ in range(2)][-1]
+    else:
+        response = PROVOKE[status](client, name, monkeypatch)
+    assert response.status_code == status, response.text
+    assert_documented(response, name)
+    if status >= 400 and BY_ID[name].is_limited:
+        assert_refusal(response)
+
+
+ODD_REQUESTS: dict[str, dict[str, Any]] = {
+    "another scheme": {"headers": {"Authorization": "Basic dXNlcjpwYXNz"}},
+    "no token after the scheme": {"headers": {"Authorization": "Bearer"}},
+    "a token that is no ASCII": {"headers": {"Authorization": "Bearer é".encode()}},
+    "an encoded body": {"content": b"x", "headers": {"Content-Type": "application/json", "Content-Encoding": "gzip"}},
+    "no media type": {"content": b"{}"},
+    "an empty body": {"content": b"", "headers": {"Content-Type": "application/json"}},
+    "a body that is no object": {"json": [1]},
+    "a body of other types": {"json": {"email": [], "username": {}, "password": 1, "refresh_token": None, "token": 1}},
+    "NUL": {"json": {"email": "\0", "username": "\0", "password": "\0", "refresh_token": "\0", "token": "\0"}},
+    "a lone surrogate": {
+        "content": rb'{"email":"\ud800","username":"\ud800","password":"\ud800","refresh_token":"\ud800","token":""}',
+        "headers": {"Content-Type": "application/json"},
+    },
+    "long strings": {"json": dict.fromkeys(("email", "username", "password", "refresh_token", "token"), "x" * 9000)},
+    "odd parameters": {"params": {"skip": "\N{ARABIC-INDIC DIGIT ONE}", "limit": "-0", "unknown": "\0"}},
+    "a parameter twice": {"params": {"skip": ["1", "2"]}},
+    "a huge number": {"params": {"skip": "9" * 5000}},
+    "an unexpected cookie": {"headers": {"Cookie": "session=1"}},
+    "a wish for another language": {"headers": {"Accept": "text/html", "Accept-Language": "xx"}},
+}
+
+
+@pytest.mark.rule("IN-2")
+@pytest.mark.parametrize("odd", ODD_REQUESTS)
+@pytest.mark.parametrize("name", BY_ID)
+def test_odd_requests_are_answered_as_documented(client: Client, name: str, odd: str) -> None:
+    endpoint = BY_ID[name]
+    paths = [endpoint.path.format(user_id=user_id) for user_id in ("1", "-1", "0", "x", "%00", "%ff", "9" * 5000)]
+    for path in dict.fromkeys(paths):
+        options = dict(ODD_REQUESTS[odd])
+        headers = client.person.auth | options.pop("headers", {})
+        response = client.http.request(endpoint.method, path, headers=headers, **options)
+        assert response.status_code < 500
+        assert_documented(response, name)
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            del client.person
+
+
+@pytest.mark.rule("IN-2")
+@pytest.mark.parametrize("path", ["/api/v1/nowhere", "/api/v1/users/", "/api/v1/users/1/2", "/api/v1", "/%00", "//"])
+def test_a_path_that_does_not_exist_is_the_contracts_404(client: Client, path: str) -> None:
+    for method in ("GET", "POST", "DELETE"):
+        response = client.http.request(method, f"{client.server.url}{path}")
+        assert (response.status_code, response.json()) == (404, {"detail": "Resource not found"})
+
+
+@pytest.mark.rule("IN-2")
+@pytest.mark.parametrize("name", BY_ID)
+def test_a_method_that_the_path_does_not_take_is_told_which_ones_it_does(client: Client, name: str) -> None:
+    path = BY_ID[name].path
+    allowed = {method for endpoint in BY_ID.values() if endpoint.path == path for method in endpoint.methods}
+    for method in {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY"} - allowed:
+        response = client.http.request(method, path.format(user_id=1))
+        assert response.status_code == HTTPStatus.METHOD_NOT_ALLOWED
+        assert set(response.headers["allow"].split(", ")) == allowed
+        if method != "HEAD":
+            assert_refusal(response)
+
+
+@pytest.mark.parametrize("name", [name for name, endpoint in BY_ID.items() if endpoint.method == "GET"])
+def test_head_answers_like_get_without_the_body(client: Client, name: str) -> None:
+    person = client.person
+    path = BY_ID[name].path.format(user_id=person.id)
+    get, head = (client.http.request(method, path, headers=person.auth) for method in ("GET", "HEAD"))
+    assert head.status_code == get.status_code == 200
+    assert head.content == b""
+    changing = {"date", "x-request-id", "ratelimit"}
+    assert {n: v for n, v in head.headers.items() if n not in changing} == {
+        n: v for n, v in get.headers.items() if n not in changing
+    }
