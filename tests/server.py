@@ -101,7 +101,9 @@ class Process:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         found = re.search(r"listens on (http://\S+)", line)
-        assert found, f"it did not start: {line!r}\n{self.log.read_text()}"
+        if found is None:
+            self.kill()
+            pytest.fail(f"it did not start: {line!r}\n{self.log.read_text()}")
         self.printed, self.url = line, found[1]
         threading.Thread(target=self._collect, daemon=True).start()
         return self

@@ -6,8 +6,13 @@ import sys
 from collections.abc import Callable
 from itertools import groupby
 from pathlib import Path
+from typing import Any
+
+import typer
+from typer.main import get_command
 
 from ostiary.app import ENDPOINTS
+from ostiary.cli.main import COMMANDS, cli
 from ostiary.settings import Description, describe
 from ostiary.web.openapi import openapi_document
 
@@ -83,8 +88,82 @@ def openapi() -> str:
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
 
+COMMANDS_PAGE = """\
+# The command line
+
+<!-- Made from src/ostiary/cli/ by `make docs`. Edit there, not here. -->
+
+Commands find their installation as `serve` does: by `--data-dir` and `--database-url`, the environment, the files that
+[configuration.md](configuration.md) names, and at last `./ostiary-data`. They work beside a running server, which
+takes notice at once, of changed keys within seconds. Where there is no installation yet, `serve`, `user create` and
+`db upgrade` begin one; the others say so and stop, so that nobody in the wrong directory makes one by mistake.
+
+| Exit code | Means |
+| --- | --- |
+| 0 | done; for `serve`, stopped in good order by SIGTERM or Ctrl-C |
+| 1 | refused (no such user, name taken, last superuser), or the answer is no |
+| 2 | wrong usage or settings; all mistakes in the settings are listed at once |
+| 3 | the surroundings are not as they must be: nothing installed there, database away or newer, port taken |
+| 130 | interrupted |
+
+What goes wrong is one line on standard error. What a command has to say for scripts is on standard output; `--json`
+makes it JSON: a user as the API shows it, a list of users as the API's envelope (`items`, `total`, `skip`, `limit`), a
+key as `kid`, `algorithm`, `state`, `created_at`, `activates_at`, `revoked_at`. Times are UTC. Members may be added,
+never removed or renamed.
+
+| Everywhere | Means |
+| --- | --- |
+| `WHO` | a user, by id, e-mail address or username |
+| `--data-dir …` | the directory of the SQLite file and the secret (`OSTIARY_DATA_DIR`) |
+| `--database-url …` | the database, `postgresql://…` or `sqlite:///…` (`OSTIARY_DATABASE_URL`) |
+| `--json` | JSON for scripts, instead of a table or a sentence |
+| `--yes`, `-y` | go ahead without asking; needed where there is no terminal |
+"""
+COMMON = {"WHO", "--data-dir", "--database-url", "--json", "--yes"}
+
+
+def commands() -> str:
+    """Render the reference of all commands, in the order of the help."""
+    group = get_command(cli)
+    context = typer.Context(group, info_name="ostiary")
+    sections = [COMMANDS_PAGE]
+    for name in COMMANDS:
+        _, command, _ = group.resolve_command(context, [name])  # type: ignore[attr-defined]
+        below = getattr(command, "commands", None)
+        if below is None:
+            sections.append(_command(f"ostiary {name}", command))
+        else:
+            sections += [_command(f"ostiary {name} {verb}", below[verb]) for verb in below]
+    return "\n".join(sections)
+
+
+def _command(name: str, command: Any) -> str:
+    usage = " ".join([name, *map(_usage, command.params)])
+    text = f"## {name}\n\n{command.help}\n\n```text\n{usage}\n```\n"
+    own = [parameter for parameter in command.params if not COMMON & {*parameter.opts, parameter.metavar}]
+    rows = "".join(f"| `{_spelt(parameter)}` | {_meaning(parameter)} |\n" for parameter in own)
+    return f"{text}\n| Option | Meaning |\n| --- | --- |\n{rows}" if rows else text
+
+
+def _meaning(parameter: Any) -> str:
+    default = "" if parameter.default in {None, False} else f" Default: {parameter.default}."
+    return f"{parameter.help}{default}"
+
+
+def _spelt(parameter: Any) -> str:
+    if parameter.metavar:
+        return str(parameter.metavar)
+    return ", ".join(parameter.opts) + ("" if parameter.is_flag else " …")
+
+
+def _usage(parameter: Any) -> str:
+    text = parameter.metavar or parameter.opts[0] + ("" if parameter.is_flag else " …")
+    return str(text) if parameter.required else f"[{text}]"
+
+
 PAGES: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/configuration.md", configuration),
+    ("docs/cli.md", commands),
     ("docs/openapi.json", openapi),
 )
 """Every generated page: its path in the repository and what renders it."""

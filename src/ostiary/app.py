@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from fastapi import FastAPI
-from fastapi.middleware.cors import CORSMiddleware
 
 from ostiary.clock import Clock, SystemClock
 from ostiary.context import App
@@ -35,6 +34,7 @@ from ostiary.upkeep import EVERY_SECONDS, Upkeep, renew_keys
 from ostiary.users import routes as users_routes
 from ostiary.users.listing import read_users
 from ostiary.web.caller import Caller
+from ostiary.web.cors import CORS
 from ostiary.web.endpoint import Endpoint
 from ostiary.web.headers import SecurityHeaders
 from ostiary.web.limits import AddressLimit, Callers, RequestLimit, Sources
@@ -186,13 +186,7 @@ def _add_middleware(application: FastAPI, app: App, exempt: Exemptions) -> None:
     application.add_middleware(LastResort)  # inside what every answer carries, the 500 too
     application.add_middleware(AddressLimit, limit=per_address, exempt=exempt)
     if settings.cors_origins:
-        application.add_middleware(
-            CORSMiddleware,
-            allow_origins=list(settings.cors_origins),
-            allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"],
-            allow_headers=["Authorization", "Content-Type"],
-            expose_headers=["RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID", "Link"],
-        )
+        application.add_middleware(CORS, origins=settings.cors_origins)
     application.add_middleware(LastResort)  # for an error in one of the layers above
     application.add_middleware(
         RequestLog, trusted=settings.trusted_proxies, clock=clock, access_log=settings.access_log

@@ -86,7 +86,7 @@ def test_a_caller_who_went_away_is_not_asked_for_and_disturbs_nobody() -> None:
         gone.cancel()
         await asyncio.sleep(0)
         double.go.set()
-        assert await asyncio.gather(first, stays) == [2, 6]
+        assert list(await asyncio.gather(first, stays)) == [2, 6]
         assert double.batches == [[1], [3]]
         with pytest.raises(asyncio.CancelledError):
             await gone

@@ -11,9 +11,9 @@ def ask_password() -> str:
     if not sys.stdin.isatty():
         raise typer.BadParameter("Without a terminal, give the password as a line on standard input: --password-stdin.")
     while True:
-        password = getpass("Password: ")
-        if password == getpass("Once more: "):
-            return password
+        typed = getpass("Password: ")
+        if typed == getpass("Once more: "):
+            return typed
         typer.echo("The two are not the same.", err=True)
 
 

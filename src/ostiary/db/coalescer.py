@@ -7,6 +7,9 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
+PATIENCE_SECONDS = 0.5
+"""A batch that hangs with the database holds up the next one for so long and no longer."""
+
 
 class Coalescer(Generic[Item, Result]):
     """Answers single items by running a function over lists of them.
@@ -22,6 +25,7 @@ class Coalescer(Generic[Item, Result]):
         self._run = run
         self._max_batch = max_batch
         self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._answering: set[asyncio.Task[None]] = set()
         self._worker: asyncio.Task[None] | None = None
 
     async def __call__(self, item: Item) -> Result:
@@ -39,7 +43,10 @@ class Coalescer(Generic[Item, Result]):
                 # Nobody waits for the answer to a cancelled item any more: it need not be asked.
                 batch = [(item, answer) for item, answer in batch if not answer.done()]
                 if batch:
-                    await self._answer(batch)
+                    answering = asyncio.create_task(self._answer(batch))
+                    self._answering.add(answering)
+                    answering.add_done_callback(self._answering.discard)
+                    await asyncio.wait([answering], timeout=PATIENCE_SECONDS)
         finally:
             self._worker = None
 

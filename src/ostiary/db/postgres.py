@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ CONNECT_TIMEOUT_SECONDS = 2.0
 TIME_LIMIT_SECONDS = 3.5
 """For one read or write with all its tries; with what a broken connection takes to be given up, below FL-2's 5 s."""
 TRIES = 10
+GOODBYE_SECONDS = 0.25
 
 _RETRY = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detected
 # Connection, resources (a full disk among them), operator intervention, system and internal errors; a server that
@@ -39,6 +41,14 @@ _REMEMBER_NOTHING = {
 _FAILURES = (DBAPIError, OSError, TimeoutError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
+class _Connection(asyncpg.Connection):
+    """Takes leave quickly: SQLAlchemy would wait two seconds for a server that hangs, on top of the time limit."""
+
+    async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
+        """Say goodbye, or go without."""
+        await super().close(timeout=min(timeout or GOODBYE_SECONDS, GOODBYE_SECONDS))
+
+
 class PostgresDatabase:
     """A PostgreSQL server, 14 or later."""
 
@@ -48,6 +58,10 @@ class PostgresDatabase:
         target = parse(url)
         self._place = target.place
         self._closed = False
+        self._under_way = 0
+        self._quiet = asyncio.Event()
+        # Those that PostgreSQL could not serialise try again one after the other, or many would never be done.
+        self._in_turn = asyncio.Lock()
 
         async def connect(**_: Any) -> Any:
             return await asyncpg.connect(
@@ -55,6 +69,7 @@ class PostgresDatabase:
                 ssl=target.ssl,
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 statement_cache_size=100 if statement_cache else 0,
+                connection_class=_Connection,
             )
 
         self._engine = create_async_engine(
@@ -65,6 +80,7 @@ class PostgresDatabase:
             max_overflow=0,
             pool_timeout=TIME_LIMIT_SECONDS,
             pool_use_lifo=True,
+            hide_parameters=True,  # an error's text must not bring addresses and hashes into the log (LA-2)
         )
 
     @property
@@ -102,9 +118,8 @@ class PostgresDatabase:
 
     async def migrate(self, flow: Callable[[Connection], T]) -> T:
         """Run a schema change in one transaction, without a time limit."""
-        self._refuse_if_closed()
         try:
-            async with self._engine.begin() as connection:
+            async with self._counted(), self._engine.begin() as connection:
                 return await connection.run_sync(flow)
         except _FAILURES as error:
             if _is_trouble(error):
@@ -112,27 +127,41 @@ class PostgresDatabase:
             raise
 
     async def close(self) -> None:
-        """Close the pool."""
+        """Wait for what is under way (each has its time limit), then close the pool."""
         self._closed = True
+        if self._under_way:
+            self._quiet.clear()
+            await self._quiet.wait()
         await self._engine.dispose()
 
-    def _refuse_if_closed(self) -> None:
-        if self._closed:  # the engine would open a new pool, which nobody would close
+    @asynccontextmanager
+    async def _counted(self) -> AsyncIterator[None]:
+        """Let `close` wait for the block; refuse once it was called, or a new pool would open that nobody closes."""
+        if self._closed:
             raise Unreachable(reason="the database is closed")
+        self._under_way += 1
+        try:
+            yield
+        finally:
+            self._under_way -= 1
+            if not self._under_way:
+                self._quiet.set()
 
     async def _with_retries(self, attempt: Callable[[], Awaitable[T]]) -> T:
         """Try until it works, PostgreSQL gives a final answer, or time is up."""
-        self._refuse_if_closed()
+        wants_turn = False
         try:
-            async with asyncio.timeout(TIME_LIMIT_SECONDS):
+            async with self._counted(), asyncio.timeout(TIME_LIMIT_SECONDS):
                 for tries_left in reversed(range(TRIES)):
                     try:
-                        return await attempt()
+                        return await (self._attempt_in_turn(attempt) if wants_turn else attempt())
                     except _CommitFailed as error:
                         raise Unreachable(reason=f"the outcome of a commit is unknown: {error}") from error
                     except _FAILURES as error:
                         if not (_wants_retry(error) and tries_left):
                             raise
+                        if _sqlstate(error) in _RETRY:
+                            wants_turn = True
                     await asyncio.sleep(random.uniform(0.001, 0.01) * (TRIES - tries_left))  # noqa: S311 - jitter
         except _FAILURES as error:
             if _sqlstate(error) in _RETRY:
@@ -141,6 +170,10 @@ class PostgresDatabase:
                 raise Unreachable(reason=_line(error)) from error
             raise
         raise AssertionError  # pragma: no cover - the last try returned or raised
+
+    async def _attempt_in_turn(self, attempt: Callable[[], Awaitable[T]]) -> T:
+        async with self._in_turn:
+            return await attempt()
 
 
 class _CommitFailed(Exception):  # noqa: N818 - not an error yet: the outcome is unknown

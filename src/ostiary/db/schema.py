@@ -1,7 +1,10 @@
 """Bringing a database to the schema that this version needs, and saying where it stands."""
 
+import asyncio
 import sqlite3
-from contextlib import closing
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -28,6 +31,9 @@ _version = table("alembic_version", column("version_num"))
 _sequences = table("sqlite_sequence", column("name"), column("seq"))
 
 TRIES = 5
+WAIT_SECONDS = 0.01
+
+_ALEMBIC = threading.Lock()
 
 
 def current_revision(connection: Connection) -> str | None:
@@ -131,13 +137,25 @@ async def upgrade(database: Database, *, backup_dir: Path, now: datetime, to: st
         if revision is not None and isinstance(database, SQLiteDatabase):
             _back_up(database.path, backup_dir, revision, now)
         try:
-            await database.migrate(partial(_upgrade, to=to))
+            async with _alembic():
+                await database.migrate(partial(_upgrade, to=to))
         except Exception:
             if tries_left and await database.read(current_revision) != revision:
                 continue  # somebody else was at it at the same time
             raise
         return True
     raise AssertionError  # pragma: no cover - the last try returned or raised
+
+
+@asynccontextmanager
+async def _alembic() -> AsyncIterator[None]:
+    """Wait until no other application of this process uses Alembic: what it migrates is global to the process."""
+    while not _ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110 - an asyncio lock belongs to one event loop
+        await asyncio.sleep(WAIT_SECONDS)
+    try:
+        yield
+    finally:
+        _ALEMBIC.release()
 
 
 def known_revisions() -> list[str]:

@@ -149,6 +149,7 @@ def _engine(path: Path, *, begin: str, readers: int, foreign_keys: bool = True) 
         poolclass=QueuePool,
         pool_size=readers,
         max_overflow=0,
+        hide_parameters=True,  # an error's text must not bring addresses and hashes into the log (LA-2)
         connect_args={"check_same_thread": False},
     )
 

@@ -118,6 +118,8 @@ async def _upgrade_hash(app: App, user_id: int, password: str, old: StoredPasswo
         await app.db.write(replace_password, user_id, old, new, now=app.clock.now())
     except Problem as problem:
         log.warning("password_rehash_postponed", user_id=user_id, reason=problem.reason)
+    except Exception as error:  # noqa: BLE001 - the session has begun; whatever failed, it is tried again next time
+        log.error("password_rehash_failed", user_id=user_id, reason=type(error).__name__)  # noqa: TRY400 - text may tell
     else:
         log.info("password_rehashed", user_id=user_id)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Column, Connection, Integer, String, Table, Text, delete, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Integer, String, Table, Text, delete, select, update
 
 from ostiary.db import read_committed
 from ostiary.db.statements import insert_into
@@ -50,30 +50,28 @@ def is_blocked(attempts: list[datetime], *, now: datetime) -> bool:
     return last_ten[-1] - last_ten[0] < WINDOW and now < last_ten[-1] + BLOCK
 
 
-@read_committed(why="the pair's row is locked before it is judged and changed")
+@read_committed(why="the first statement makes or locks the pair's row, whoever else deletes it meanwhile")
 def book_attempt(connection: Connection, pair: Pair, *, now: datetime) -> bool:
     """Book an attempt before anything is verified; answer whether it may be verified at all.
 
     A refused attempt writes as much as a booked one, so that the two take equally long (LG-2).
     """
-    here = (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)
-    connection.execute(
+    row = connection.execute(
         insert_into(connection, login_throttles)
         .values(**pair._asdict(), attempts="[]", refused=0, updated_at=now)
-        .on_conflict_do_nothing()
-    )
-    row = connection.execute(select(login_throttles).where(here).with_for_update()).one()
+        .on_conflict_do_update(index_elements=["subject", "source"], set_={"updated_at": now})
+        .returning(login_throttles.c.attempts, login_throttles.c.refused)
+    ).one()
     attempts = [from_milliseconds(moment) for moment in json.loads(row.attempts)]
     blocked = is_blocked(attempts, now=now)
     if not blocked:
         attempts = [*attempts, now][-FAILURES:]
     connection.execute(
         update(login_throttles)
-        .where(here)
+        .where(_is(pair))
         .values(
             attempts=json.dumps([to_milliseconds(moment) for moment in attempts]),
             refused=row.refused + int(blocked),
-            updated_at=now,
         )
     )
     return not blocked
@@ -82,17 +80,19 @@ def book_attempt(connection: Connection, pair: Pair, *, now: datetime) -> bool:
 @read_committed(why="the pair's row is locked before it is changed")
 def withdraw_attempt(connection: Connection, pair: Pair) -> None:
     """Take back the latest attempt: it was booked and then not verified, for want of room."""
-    here = (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)
-    row = connection.execute(select(login_throttles).where(here).with_for_update()).first()
+    row = connection.execute(select(login_throttles.c.attempts).where(_is(pair)).with_for_update()).first()
     if row is not None:
         attempts = json.dumps(json.loads(row.attempts)[:-1])
-        connection.execute(update(login_throttles).where(here).values(attempts=attempts))
+        connection.execute(update(login_throttles).where(_is(pair)).values(attempts=attempts))
 
 
 def forget_attempts(connection: Connection, pair: Pair) -> None:
     """Clear a pair's attempts, after the right password."""
-    here = (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)
-    connection.execute(delete(login_throttles).where(here))
+    connection.execute(delete(login_throttles).where(_is(pair)))
+
+
+def _is(pair: Pair) -> ColumnElement[bool]:
+    return (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)
 
 
 def purge_throttles(connection: Connection, *, now: datetime) -> None:

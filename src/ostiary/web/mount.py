@@ -1,5 +1,6 @@
 """Putting endpoints behind their paths: access is checked here, before any handler, and refusals become answers."""
 
+import re
 from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
@@ -38,8 +39,16 @@ def mount(application: FastAPI, endpoints: Iterable[Endpoint]) -> None:
             name=endpoint.handler.__name__,
             response_model=None,
         )
+    _match_whole_paths(application)
     application.add_exception_handler(Problem, _answer_problem)
     application.add_exception_handler(HTTPException, _answer_http_exception)
+
+
+def _match_whole_paths(application: FastAPI) -> None:
+    """Let routes match to the very end of a path: Starlette's `$` takes one that ends in a line feed for the same."""
+    for route in application.routes:
+        if isinstance(route, Route):
+            route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
 
 
 def _guarded(endpoint: Endpoint) -> Handler:

@@ -1,0 +1,126 @@
+"""Far more logins at once than the machine can hash passwords for (FL-3)."""
+
+import asyncio
+import time
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import httpx
+import pytest
+from sqlalchemy import Connection
+
+from ostiary.clock import SystemClock
+from ostiary.context import App
+from ostiary.crypto.passwords import StoredPassword, Verification, _Pool
+from ostiary.login.signup import NewUser, create
+from tests.conftest import settings_for_tests
+from tests.people import PASSWORD
+from tests.server import Server
+from tests.sessions.beside import write
+
+HASH_SECONDS = 0.5
+WORKERS = 2
+CAPACITY = WORKERS / HASH_SECONDS
+FACTOR = 10
+SECONDS = 4
+PROMPT_SECONDS = 5 * 0.25
+SERVED_SECONDS = 5 * 2.5
+
+pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
+
+
+class Outcome(NamedTuple):
+    status: int
+    seconds: float
+    retry_after: str | None
+
+
+def hash_slowly(app: App) -> None:
+    """Let a password take half a second and no processor time, so that capacity is known wherever this runs."""
+    verify = app.hasher._verify
+
+    def slowly(password: str, stored: StoredPassword | None) -> Verification:
+        started_at = time.monotonic()
+        verification = verify(password, stored)
+        time.sleep(max(0.0, HASH_SECONDS - (time.monotonic() - started_at)))
+        return verification
+
+    app.hasher._verify = slowly  # type: ignore[method-assign]
+    app.hasher._pool.close()
+    app.hasher._pool = _Pool(workers=WORKERS, first_seconds=HASH_SECONDS, clock=SystemClock())
+
+
+def email(number: int) -> str:
+    return f"many-{number}@example.com"
+
+
+def add_users(server: Server, count: int) -> None:
+    """Add users who share one password, and its hash: making so many would take longer than the test."""
+    password = server.app.hasher._hash(PASSWORD.encode())
+
+    def add(connection: Connection) -> None:
+        for number in range(count):
+            new = NewUser(email(number), f"many-{number}", password)
+            create(connection, new, is_superuser=False, now=server.clock.now())
+
+    write(server.settings, add)
+
+
+async def log_in(client: httpx.AsyncClient, number: int) -> Outcome:
+    started_at = time.monotonic()
+    answer = await client.post("/auth/login", json={"email": email(number), "password": PASSWORD})
+    return Outcome(answer.status_code, time.monotonic() - started_at, answer.headers.get("Retry-After"))
+
+
+async def storm(server: Server, count: int) -> tuple[list[Outcome], list[float]]:
+    """Log in at ten times the capacity, and ask for health all the while."""
+    limits = httpx.Limits(max_connections=None)
+    url = f"{server.url}/api/v1"
+    async with (
+        httpx.AsyncClient(base_url=url, timeout=60, trust_env=False, limits=limits) as client,
+        httpx.AsyncClient(base_url=url, timeout=60, trust_env=False) as prober,
+    ):
+        probes: list[float] = []
+
+        async def probe() -> None:
+            while True:
+                started_at = time.monotonic()
+                assert (await prober.get("/health")).status_code == 200
+                probes.append(time.monotonic() - started_at)
+                await asyncio.sleep(0.1)
+
+        probing = asyncio.create_task(probe())
+        began_at, calls = time.monotonic(), []
+        for number in range(count):
+            calls.append(asyncio.create_task(log_in(client, number)))
+            await asyncio.sleep(max(0.0, began_at + (number + 1) * SECONDS / count - time.monotonic()))
+        outcomes = await asyncio.gather(*calls)
+        assert not probing.done()
+        probing.cancel()
+    return outcomes, probes
+
+
+@pytest.mark.rule("FL-3")
+def test_logins_at_ten_times_the_capacity(tmp_path: Path) -> None:
+    count = int(FACTOR * CAPACITY * SECONDS)
+    with Server(settings_for_tests(tmp_path, None), change=hash_slowly) as server, server.client() as api:
+        add_users(server, count)
+        outcomes, probes = asyncio.run(storm(server, count))
+
+        served = [outcome for outcome in outcomes if outcome.status == 200]
+        refused = [outcome for outcome in outcomes if outcome.status == 503]
+        assert len(served) + len(refused) == count
+        assert len(refused) > count / 2, "it was no overload"
+        assert len(served) >= 0.8 * CAPACITY * SECONDS
+        assert max(outcome.seconds for outcome in served) < SERVED_SECONDS
+        assert all(outcome.retry_after is not None and 1 <= int(outcome.retry_after) <= 5 for outcome in refused)
+        assert median(outcome.seconds for outcome in refused) < PROMPT_SECONDS
+        assert len(probes) > 10
+        assert median(probes) < PROMPT_SECONDS
+
+        assert server.app.hasher.waiting == 0
+        for number in range(count - 3, count):  # refused a moment ago; nobody is taken for a guesser
+            started_at = time.monotonic()
+            assert api.post("/auth/login", json={"email": email(number), "password": PASSWORD}).status_code == 200
+            assert time.monotonic() - started_at < HASH_SECONDS + PROMPT_SECONDS

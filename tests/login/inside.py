@@ -1,0 +1,73 @@
+"""What tests of logins change and read in a server's database, past the API."""
+
+import json
+from typing import Any
+
+from sqlalchemy import Connection, delete, select, update
+
+from ostiary.context import App
+from ostiary.credentials.models import password_of, passwords
+from ostiary.crypto.passwords import PasswordHasher, StoredPassword
+from ostiary.login.throttle import login_throttles
+from ostiary.settings import Settings
+from ostiary.users.accounts import set_active, set_superuser
+from tests.people import Person
+from tests.server import Server
+from tests.sessions.beside import write
+
+
+def deactivate(server: Server, person: Person) -> None:
+    write(server.settings, set_active, person.id, is_active=False, now=server.clock.now())
+
+
+def promote(server: Server, person: Person) -> None:
+    write(server.settings, set_superuser, person.id, is_superuser=True, now=server.clock.now())
+
+
+def demote(server: Server, person: Person) -> None:
+    write(server.settings, set_superuser, person.id, is_superuser=False, now=server.clock.now())
+
+
+def stored_hash(server: Server, person: Person) -> str:
+    def read(connection: Connection) -> StoredPassword | None:
+        return password_of(connection, person.id)
+
+    stored = write(server.settings, read)
+    assert stored is not None
+    return stored.password_hash
+
+
+def store_hash(server: Server, person: Person, password_hash: str) -> None:
+    def change(connection: Connection) -> None:
+        connection.execute(
+            update(passwords).where(passwords.c.user_id == person.id).values(password_hash=password_hash)
+        )
+
+    write(server.settings, change)
+
+
+def remove_password(server: Server, person: Person) -> None:
+    def remove(connection: Connection) -> None:
+        connection.execute(delete(passwords).where(passwords.c.user_id == person.id))
+
+    write(server.settings, remove)
+
+
+def throttle_rows(settings: Settings) -> list[Any]:
+    """Answer what is stored of everybody's attempts."""
+
+    def read(connection: Connection) -> list[Any]:
+        return list(connection.execute(select(login_throttles)))
+
+    return write(settings, read)
+
+
+def cheap_hashing(app: App) -> None:
+    """Make hashing quick, for tests of something else that send more at once than this machine can hash."""
+    app.hasher.close()
+    object.__setattr__(app, "hasher", PasswordHasher(memory_kib=64, time_cost=1))
+
+
+def attempts_stored(settings: Settings) -> list[int]:
+    """Answer how many attempts are stored for each pair."""
+    return [len(json.loads(row.attempts)) for row in throttle_rows(settings)]

@@ -1,0 +1,182 @@
+"""Whether an address has an account cannot be told from how long a failed login takes (LG-2)."""
+
+import asyncio
+import gc
+import json
+import random
+import secrets
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from random import Random
+
+import pytest
+from sqlalchemy import Connection, insert
+
+from ostiary.app import build, start, stop
+from ostiary.credentials.models import set_password
+from ostiary.db.types import to_milliseconds
+from ostiary.login.throttle import FAILURES, login_throttles
+from ostiary.settings import Settings
+from ostiary.users.accounts import add_user, set_active
+from tests.conftest import settings_for_tests
+from tests.login.planted import PlantedProcess
+from tests.login.timing import Comparison, Verdict, judge
+
+PASSWORD = "correct-horse-Battery-9"
+DOMAIN = ".".join(["a" * 50] * 4) + ".de"
+WIDE_DOMAIN = ".".join([chr(ord("a") + 0xFEE0) * 50] * 4) + ".de"
+"""The same domain as some keyboards write it. To read it takes two milliseconds, which must not show either."""
+
+PEOPLE = 6
+BLOCKED_SOURCE = "198.51.100.7"
+LONGEST_SECONDS = 120.0
+
+
+async def fill(settings: Settings) -> None:
+    """Add the accounts, all with one password, and block each of them from one source."""
+    app = build(settings)
+    await start(app)
+    now = datetime.now(UTC)
+    password = await app.hasher.hash(PASSWORD)
+
+    def add(connection: Connection, name: str, *, is_active: bool) -> None:
+        user = add_user(connection, email=f"{name}@{DOMAIN}", username=name, is_superuser=False, now=now)
+        set_password(connection, user.id, password, now=now)
+        set_active(connection, user.id, is_active=is_active, now=now)
+        attempts = json.dumps([to_milliseconds(now)] * FAILURES)
+        row = {"subject": f"user:{user.id}", "source": BLOCKED_SOURCE, "attempts": attempts, "refused": 0}
+        connection.execute(insert(login_throttles).values(**row, updated_at=now))
+
+    try:
+        for number in range(PEOPLE):
+            await app.db.write(add, f"on{number}", is_active=True)
+            await app.db.write(add, f"off{number}", is_active=False)
+    finally:
+        await stop(app)
+
+
+@contextmanager
+def failing(directory: Path, *, plant: str, floor: str) -> Iterator[Callable[[str], float]]:
+    """Start a server; give a function that fails to log in and answers how many milliseconds that took."""
+    settings = settings_for_tests(directory / "data", None)
+    asyncio.run(fill(settings))
+    environment = {
+        "OSTIARY_LOGIN_FAILURE_FLOOR": floor,
+        "OSTIARY_RATE_LIMIT": "off",
+        "OSTIARY_TRUSTED_PROXIES": "127.0.0.1",
+    }
+    with PlantedProcess(settings.data_dir, plant, environment=environment) as process:
+        address = ("127.0.0.1", int(process.url.rpartition(":")[2]))
+        with closing(socket.create_connection(address, timeout=30)) as connection:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for _ in range(20):  # what is loaded at first use is loaded now
+                fail(connection, "known")
+                fail(connection, "unknown")
+            gc.collect()
+            gc.disable()
+            try:
+                yield lambda kind: fail(connection, kind)
+            finally:
+                gc.enable()
+
+
+def fail(connection: socket.socket, kind: str) -> float:
+    """Fail in one of the four ways: each guess from an address of its own, a blocked one from where it is blocked."""
+    number = random.randrange(PEOPLE)
+    name = {"unknown": f"no{random.randrange(10**6)}", "deactivated": f"off{number}"}.get(kind, f"on{number}")
+    guess = secrets.token_urlsafe(32)[: len(PASSWORD)]
+    source = f"192.0.{random.randrange(256)}.{random.randrange(256)}"
+    return timed_failure(
+        connection,
+        email=f"{name}@{WIDE_DOMAIN}",
+        password=PASSWORD if kind in {"deactivated", "blocked"} else guess,
+        source=BLOCKED_SOURCE if kind == "blocked" else source,
+    )
+
+
+def timed_failure(connection: socket.socket, *, email: str, password: str, source: str) -> float:
+    """Send one login and time it to the first byte of its answer."""
+    body = json.dumps({"email": email, "password": password}).encode()
+    head = (
+        "POST /api/v1/auth/login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"X-Forwarded-For: {source}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    started_at = time.perf_counter_ns()
+    connection.sendall(head.encode() + body)
+    answer = connection.recv(65_536)
+    took = time.perf_counter_ns() - started_at
+    while not answer.endswith(b"}"):
+        answer += connection.recv(65_536)
+    assert answer.startswith(b"HTTP/1.1 401 "), answer
+    return took / 1_000_000
+
+
+def compare(failure: Callable[[str], float], *kinds: str) -> tuple[dict[str, Verdict], str]:
+    """Compare how long these kinds of failure take with the first of them, interleaved in random order."""
+
+    def measure_round() -> dict[str, float]:
+        took = {kind: failure(kind) for kind in random.sample(kinds, len(kinds))}
+        return {kind: took[kind] for kind in kinds}
+
+    comparison = Comparison(measure_round)
+    return comparison.run(within_seconds=LONGEST_SECONDS), str(comparison)
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(300)
+@pytest.mark.rule("LG-2")
+@pytest.mark.parametrize(
+    ("floor", "others"), [("0s", ("unknown", "deactivated", "blocked")), ("150ms", ("unknown", "deactivated"))]
+)
+def test_all_failed_logins_take_equally_long(tmp_path: Path, floor: str, others: tuple[str, ...]) -> None:
+    with failing(tmp_path, plant="nothing", floor=floor) as failure:
+        verdicts, seen = compare(failure, "known", *others)
+    assert verdicts == dict.fromkeys(others, Verdict.EQUAL), seen
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(300)
+@pytest.mark.rule("LG-2")
+def test_two_milliseconds_more_for_known_addresses_would_be_noticed(tmp_path: Path) -> None:
+    with failing(tmp_path, plant="slower for known", floor="0s") as failure:
+        verdicts, seen = compare(failure, "known", "unknown")
+    assert verdicts == {"unknown": Verdict.DIFFERENT}, seen
+
+
+@pytest.mark.alone
+@pytest.mark.timeout(300)
+@pytest.mark.rule("LG-2")
+def test_no_failed_login_is_answered_before_the_floor(tmp_path: Path) -> None:
+    with failing(tmp_path, plant="nothing", floor="150ms") as failure:
+        for kind in ("known", "unknown", "deactivated", "blocked") * 2:
+            assert failure(kind) >= 150
+
+
+@pytest.mark.rule("LG-2")
+@pytest.mark.parametrize(
+    ("true_difference", "verdict"),
+    [(0.0, Verdict.EQUAL), (0.2, Verdict.EQUAL), (2.0, Verdict.DIFFERENT), (-2.0, Verdict.DIFFERENT)],
+)
+def test_the_procedure_tells_equal_from_different_in_noise(true_difference: float, verdict: Verdict) -> None:
+    """The noise is of the kind that is measured on a machine in use: mostly small, now and then large."""
+    noise = Random(1)
+    for _ in range(200):
+        differences: list[float] = []
+        while judge(differences) is Verdict.UNKNOWN:
+            assert len(differences) < 2_000
+            differences += [
+                true_difference + noise.gauss(0, 1.5) + (noise.gauss(0, 20) if noise.random() < 0.1 else 0)
+                for _ in range(20)
+            ]
+        assert judge(differences) is verdict
+
+
+def test_what_cannot_be_told_is_not_called_equal() -> None:
+    noise = Random(1)
+    assert judge([]) is Verdict.UNKNOWN
+    assert judge([0.0] * 10) is Verdict.UNKNOWN
+    assert judge([noise.gauss(0, 30) for _ in range(300)]) is Verdict.UNKNOWN

@@ -1,0 +1,265 @@
+"""One gate (D1): every path that issues or accepts a credential, against everything that blocks a user or a session.
+
+The paths that accept an access token come from the table of endpoints, so that a new one is covered by itself.
+"""
+
+import asyncio
+import re
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from sqlalchemy import Connection, delete, update
+
+from ostiary.app import ENDPOINTS
+from ostiary.context import App
+from ostiary.credentials.models import passwords
+from ostiary.crypto.jose import generate_key
+from ostiary.crypto.passwords import StoredPassword, Verification
+from ostiary.keys.flows import revoke_key
+from ostiary.sessions.ending import deactivate_user, end_session
+from ostiary.sessions.models import sessions
+from ostiary.users.accounts import delete_user
+from ostiary.users.models import users
+from ostiary.web.endpoint import Access, Endpoint
+from tests.conftest import MakeServer
+from tests.people import Person, refresh, sign_up, signed_in
+from tests.server import Server
+from tests.sessions.answers import assert_refused, facts, header_of, session_of, tokens_in
+from tests.sessions.beside import rows, write
+from tests.sessions.waiting import wait_until
+
+
+class Path(NamedTuple):
+    """One way to present a credential, and what it rests on."""
+
+    name: str
+    go: Callable[[httpx.Client, Person], httpx.Response]
+    credential: str
+
+
+class Block(NamedTuple):
+    """One state in which nobody may act, and the credentials that it takes the worth from."""
+
+    name: str
+    put: Callable[[Server, Person], None]
+    credentials: frozenset[str]
+
+
+def _call(endpoint: Endpoint) -> Path:
+    def go(client: httpx.Client, person: Person) -> httpx.Response:
+        path = endpoint.path.removeprefix("/api/v1").replace("{user_id}", str(person.id))
+        url = client.base_url.join(re.sub(r"\{\w+\}", "1", path).lstrip("/"))
+        return client.request(endpoint.method, url, headers=person.auth)
+
+    return Path(f"{endpoint.method} {endpoint.path}", go, "access")
+
+
+def _log_in(client: httpx.Client, person: Person) -> httpx.Response:
+    return client.post("/auth/login", json={"email": person.email, "password": person.password})
+
+
+def _refresh_live(client: httpx.Client, person: Person) -> httpx.Response:
+    return refresh(client, person.refresh_token)
+
+
+def _retry(client: httpx.Client, person: Person) -> httpx.Response:
+    """With the token before the live one, which the server last saw a moment ago."""
+    return refresh(client, SPENT[person.refresh_token])
+
+
+SPENT: dict[str, str] = {}
+"""The token that was spent for each live one."""
+
+SIGNED_IN = [endpoint for endpoint in ENDPOINTS if endpoint.access is Access.SIGNED_IN]
+PATHS = [
+    Path("login", _log_in, "password"),
+    Path("refresh", _refresh_live, "refresh"),
+    Path("retry", _retry, "refresh"),
+    *map(_call, SIGNED_IN),
+]
+
+
+def _deactivate(server: Server, person: Person) -> None:
+    write(server.settings, deactivate_user, person.id, now=server.clock.now())
+
+
+def _deactivate_and_leave_sessions(server: Server, person: Person) -> None:
+    """The gate looks at the user itself, not only at sessions that were ended with him."""
+    write(server.settings, _leave_sessions, person.id)
+
+
+def _delete(server: Server, person: Person) -> None:
+    write(server.settings, delete_user, person.id)
+
+
+def _remove_password(server: Server, person: Person) -> None:
+    write(server.settings, _forget_password, person.id)
+
+
+def _revoke_session(server: Server, person: Person) -> None:
+    write(server.settings, end_session, session_of(person), because="test", now=server.clock.now())
+
+
+def _end_absolute_lifetime(server: Server, person: Person) -> None:
+    """Just now, while the tokens themselves say that they are good for longer."""
+    write(server.settings, _change_session, session_of(person), {"expires_at": server.clock.now()})
+
+
+def _give_session_away(server: Server, person: Person) -> None:
+    with server.client() as client:
+        other = sign_up(client)
+    write(server.settings, _change_session, session_of(person), {"user_id": other.id})
+
+
+def _remove_session(server: Server, person: Person) -> None:
+    write(server.settings, _forget_session, session_of(person))
+
+
+def _revoke_key(server: Server, person: Person) -> None:
+    kid = header_of(person.access_token)["kid"]
+    write(server.settings, revoke_key, kid, generate_key("ES256"), server.app.sealer, now=server.clock.now())
+    wait_until(lambda: kid not in server.app.ring.verifiers)
+
+
+def _leave_sessions(connection: Connection, user_id: int) -> None:
+    connection.execute(update(users).where(users.c.id == user_id).values(is_active=False))
+
+
+def _change_session(connection: Connection, session_id: str, values: dict[str, Any]) -> None:
+    connection.execute(update(sessions).where(sessions.c.id == session_id).values(values))
+
+
+def _forget_session(connection: Connection, session_id: str) -> None:
+    connection.execute(delete(sessions).where(sessions.c.id == session_id))
+
+
+def _forget_password(connection: Connection, user_id: int) -> None:
+    connection.execute(delete(passwords).where(passwords.c.user_id == user_id))
+
+
+EVERYTHING = frozenset({"password", "access", "refresh"})
+OF_THE_SESSION = frozenset({"access", "refresh"})
+BLOCKS = [
+    Block("nothing", lambda _server, _person: None, frozenset()),
+    Block("user deactivated", _deactivate, EVERYTHING),
+    Block("user deactivated, sessions left", _deactivate_and_leave_sessions, EVERYTHING),
+    Block("user deleted", _delete, EVERYTHING),
+    Block("no password", _remove_password, frozenset({"password"})),
+    Block("session revoked", _revoke_session, OF_THE_SESSION),
+    Block("session past its absolute lifetime", _end_absolute_lifetime, OF_THE_SESSION),
+    Block("session of somebody else", _give_session_away, OF_THE_SESSION),
+    Block("session gone", _remove_session, OF_THE_SESSION),
+    Block("signing key revoked", _revoke_key, frozenset({"access"})),
+]
+
+
+def _ready(client: httpx.Client) -> Person:
+    """Somebody with a live access token, a live refresh token, and the one before it."""
+    person = signed_in(client)
+    access, successor = tokens_in(refresh(client, person.refresh_token))
+    SPENT[successor] = person.refresh_token
+    return replace(person, access_token=access, refresh_token=successor)
+
+
+@pytest.mark.rule("D1", "TK-6")
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.name)
+def test_whoever_is_blocked_gets_nowhere(server: Server, client: httpx.Client, block: Block) -> None:
+    for path in PATHS:
+        person = _ready(client)
+        block.put(server, person)
+        answer = path.go(client, person)
+        if path.credential in block.credentials:
+            assert_refused(answer)
+        else:
+            assert answer.status_code in {200, 204}, f"{path.name} must work while {block.name}: {answer.text}"
+
+
+def test_every_signed_in_endpoint_is_among_the_paths() -> None:
+    assert {"GET /api/v1/users", "GET /api/v1/users/{user_id}"} <= {path.name for path in PATHS}
+    assert {"POST /api/v1/auth/logout", "POST /api/v1/auth/logout-all"} <= {path.name for path in PATHS}
+    assert len({path.name for path in PATHS}) == len(SIGNED_IN) + 3
+
+
+@pytest.mark.rule("D3", "LG-1")
+def test_no_refusal_can_be_told_from_another(server: Server, client: httpx.Client) -> None:
+    """Whatever the path and whatever the reason: one status, one body, one set of headers."""
+    seen = set()
+    for block in BLOCKS:
+        person = _ready(client)
+        block.put(server, person)
+        for path in PATHS:
+            if path.credential in block.credentials:
+                seen.add(str(facts(path.go(client, person))))
+    person = signed_in(client)
+    for token in ("", "x", "a.b.c", person.access_token, person.refresh_token[:-2]):
+        seen.add(str(facts(refresh(client, token))))
+    seen.add(str(facts(client.post("/auth/login", json={"email": person.email, "password": "wrong"}))))
+    seen.add(str(facts(client.post("/auth/login", json={"email": "nobody", "password": "wrong"}))))
+    seen.add(str(facts(client.get("/users"))))
+    assert len(seen) == 1, seen
+
+
+@dataclass
+class Pause:
+    """Holds up logins between the password's verification and what follows."""
+
+    reached: threading.Event
+    go_on: threading.Event
+
+    def plant(self, app: App) -> None:
+        verify = app.hasher.verify
+
+        async def paused(password: str, stored: StoredPassword | None) -> Verification:
+            verification = await verify(password, stored)
+            self.reached.set()
+            await asyncio.to_thread(self.go_on.wait, 30)
+            return verification
+
+        app.hasher.verify = paused  # type: ignore[method-assign]
+
+    @contextmanager
+    def during(self, client: httpx.Client, person: Person) -> Iterator[list[httpx.Response]]:
+        """Start a login; the body runs while it is held up; yields a list that then holds its answer."""
+        self.reached.clear()
+        self.go_on.clear()
+        answers: list[httpx.Response] = []
+        thread = threading.Thread(target=lambda: answers.append(_log_in(client, person)))
+        thread.start()
+        try:
+            assert self.reached.wait(30)
+            yield answers
+        finally:
+            self.go_on.set()
+            thread.join()
+
+
+@pytest.mark.rule("D1", "TK-6", "TK-7")
+def test_a_login_asks_the_gate_when_it_completes(make_server: MakeServer) -> None:
+    pause = Pause(threading.Event(), threading.Event())
+    server = make_server(change=pause.plant)
+    with server.client() as client:
+        for block in (_deactivate, _deactivate_and_leave_sessions, _delete):
+            person = sign_up(client)
+            with pause.during(client, person) as answers:
+                block(server, person)
+            assert_refused(answers[0])
+            assert rows(server.settings, "SELECT id FROM sessions WHERE user_id = ?", person.id) == []
+        person = sign_up(client)
+        with pause.during(client, person) as answers:
+            pass
+        assert answers[0].status_code == 200, "nobody is blocked who should not be"
+
+
+@pytest.mark.rule("D1", "TK-3")
+def test_an_access_token_that_has_run_out_opens_nothing(moving_server: Server) -> None:
+    with moving_server.client() as client:
+        person = _ready(client)
+        moving_server.clock.advance(minutes=15)
+        for path in PATHS:
+            if path.credential == "access":
+                assert_refused(path.go(client, person))
