@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 from fastapi import FastAPI
 
@@ -13,7 +14,7 @@ from ostiary.credentials.breached import BreachedPasswords
 from ostiary.crypto.passwords import PasswordHasher
 from ostiary.crypto.sealed import Sealer
 from ostiary.crypto.secret import Secret, load_or_create
-from ostiary.db import open_database
+from ostiary.db import Misconfigured, open_database
 from ostiary.db.coalescer import Coalescer
 from ostiary.db.schema import check_durability, upgrade_schema
 from ostiary.health import routes as health_routes
@@ -102,8 +103,19 @@ def read_secret(settings: Settings) -> Secret:
     if settings.secret_key is not None:
         current = settings.secret_key.get_secret_value().encode()
     else:
+        _refuse_lost_secret(settings)
         current = load_or_create(settings.secret_key_file)
     return Secret(current, [key.get_secret_value().encode() for key in settings.secret_key_previous])
+
+
+def _refuse_lost_secret(settings: Settings) -> None:
+    """Refuse to make a new secret beside a database that was made with another."""
+    database = settings.sqlite_file
+    if database is not None and database.exists() and not settings.secret_key_file.exists():
+        raise Misconfigured(
+            f"{settings.secret_key_file} is missing: put back the one that {database} was made with, "
+            "or give it in OSTIARY_SECRET_KEY"
+        )
 
 
 def _hasher(settings: Settings, secret: Secret) -> PasswordHasher:
@@ -123,19 +135,20 @@ def _lookup_hash(secret: Secret) -> Callable[[str], str]:
 
 
 async def start(app: App) -> None:
-    """Make the database ready: schema, the bond with the secret, signing keys. Quiet and quick the second time.
+    """Make the database ready: schema, and the bond with the secret. Quiet and quick the second time.
 
     Raises Misconfigured or Unreachable.
     """
     await app.db.read(check_durability)
     await upgrade_schema(app.db, app.settings, now=app.clock.now())
     await app.db.write(hold_to_secret, app.secret, app.sealer, now=app.clock.now())
-    await renew_keys(app)
 
 
 async def stop(app: App) -> None:
     """Let go of threads and connections, once nothing is asked any more."""
     app.hasher.close()
+    if app.breached is not None:
+        app.breached.close()
     await app.db.close()
 
 
@@ -152,6 +165,7 @@ def create_app(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await start(app)
+        await renew_keys(app)
         upkeep.start()
         try:
             yield
@@ -184,9 +198,10 @@ def _add_middleware(application: FastAPI, app: App, exempt: Exemptions) -> None:
 
     application.add_middleware(Callers, identify=identify_caller, limit=per_user, exempt=exempt)
     application.add_middleware(LastResort)  # inside what every answer carries, the 500 too
-    application.add_middleware(AddressLimit, limit=per_address, exempt=exempt)
+    count = partial(AddressLimit, limit=per_address, exempt=exempt)
+    application.add_middleware(count)
     if settings.cors_origins:
-        application.add_middleware(CORS, origins=settings.cors_origins)
+        application.add_middleware(CORS, origins=settings.cors_origins, count=count)
     application.add_middleware(LastResort)  # for an error in one of the layers above
     application.add_middleware(
         RequestLog, trusted=settings.trusted_proxies, clock=clock, access_log=settings.access_log

@@ -1,6 +1,7 @@
 """The log: JSON lines for machines, columns for people; UTC, with the request's id, and nothing secret (LA-1, LA-2)."""
 
 import logging
+import re
 import sys
 import unicodedata
 from typing import TextIO
@@ -12,6 +13,11 @@ from ostiary.settings import Settings
 
 _BIDI_AND_FORMAT = "Cf"
 _CONTROL = "Cc"
+_QUOTED = re.compile(
+    r"(DETAIL:|CONTEXT:|\[parameters:|invalid input for query argument \$\d+:|invalid input syntax for type [\w ]+:)"
+    r".*?(?=\n\[SQL|\nHINT:|\n\n|\nTraceback|\nThe above|\Z)",
+    re.DOTALL,
+)
 _LINES = frozenset({"Zl", "Zp"})
 _FIRST = ("timestamp", "level", "event", "request_id")
 
@@ -26,6 +32,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        drop_values,
         arrange,
     ]
     # JSON in ASCII has every control and bidi mark escaped; columns for people need it done.
@@ -44,6 +51,7 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render]
         )
     )
+    logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # its warnings are of callers' mistakes
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 
 
@@ -51,6 +59,13 @@ def arrange(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict
     """Put first what readers look for first, and leave out what has nothing to say."""
     first = {name: event[name] for name in _FIRST if name in event}
     return first | {name: value for name, value in event.items() if value is not None and value != ""}
+
+
+def drop_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Take out of a traceback what databases quote: a row that a constraint refused holds addresses and hashes."""
+    if "exception" in event:
+        event["exception"] = _QUOTED.sub(r"\1 (left out)", str(event["exception"]))
+    return event
 
 
 def escape_controls(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

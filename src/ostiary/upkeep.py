@@ -2,12 +2,12 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 
 import structlog
-from sqlalchemy import Connection
 
 from ostiary.context import App
-from ostiary.credentials.one_time import purge
+from ostiary.credentials.one_time import purge_tokens
 from ostiary.crypto.jose import generate_key
 from ostiary.db import Unreachable
 from ostiary.keys.flows import add_key_if_due, purge_keys
@@ -19,6 +19,7 @@ from ostiary.sessions.ending import purge_sessions
 
 EVERY_SECONDS = 5.0
 PURGE_EVERY = timedelta(hours=1)
+PURGED_AT_ONCE = 2000
 EXPIRED_KEPT_FOR = timedelta(days=7)
 """LA-4."""
 
@@ -43,31 +44,43 @@ class Upkeep:
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
-        await self._attempt()
+        await self._round()
 
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._every_seconds)
-            await self._attempt()
-
-    async def _attempt(self) -> None:
-        try:
             await self._round()
-        except Unreachable as problem:
-            log.warning("upkeep_postponed", reason=problem.reason)
-        except Exception:
-            log.exception("upkeep_failed")
 
     async def _round(self) -> None:
-        app = self._app
-        uses = app.last_uses.take()
+        """Do every step, whatever happens to the others; keys first, since revoking one cannot wait."""
+        for step in (partial(renew_keys, self._app), self._write_last_uses, self._purge):
+            try:
+                await step()
+            except Unreachable as problem:
+                log.warning("upkeep_postponed", reason=problem.reason)
+            except Exception:
+                log.exception("upkeep_failed")
+
+    async def _write_last_uses(self) -> None:
+        uses = self._app.last_uses.take()
         if uses:
-            await app.db.write(write_last_uses, uses)
-        await renew_keys(app)
-        now = app.clock.now()
-        if self._purged_at is None or now - self._purged_at >= PURGE_EVERY:
-            await app.db.write(purge_expired, now=now)
-            self._purged_at = now
+            await self._app.db.write(write_last_uses, uses)
+
+    async def _purge(self) -> None:
+        """Clear away what nothing can come of any more. No limit depends on it: those are judged at use."""
+        app, now = self._app, self._app.clock.now()
+        if self._purged_at is not None and now - self._purged_at < PURGE_EVERY:
+            return
+        expired = now - EXPIRED_KEPT_FOR
+        await app.db.write(purge_keys, now=now)
+        for purge in (
+            partial(purge_sessions, before=expired),
+            partial(purge_tokens, before=expired),
+            partial(purge_throttles, now=now),
+        ):
+            while await app.db.write(purge, limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
+                pass  # in slices, so that nobody waits long behind one
+        self._purged_at = now
 
 
 async def renew_keys(app: App) -> None:
@@ -79,11 +92,3 @@ async def renew_keys(app: App) -> None:
         if added is not None:
             log.info("signing_key_published", kid=added.kid, activates_at=added.activates_at.isoformat())
     await app.ring.read()
-
-
-def purge_expired(connection: Connection, *, now: datetime) -> None:
-    """Clear away what nothing can come of any more. No limit depends on it: those are judged at use."""
-    purge_sessions(connection, before=now - EXPIRED_KEPT_FOR)
-    purge(connection, before=now - EXPIRED_KEPT_FOR)
-    purge_throttles(connection, now=now)
-    purge_keys(connection, now=now)

@@ -18,6 +18,10 @@ def test_tokens_and_ids_are_random_and_url_safe() -> None:
     assert (len(new_token()), len(new_token(128)), len(new_id())) == (43, 22, 22)
 
 
+def test_no_id_looks_like_an_option_of_a_command() -> None:
+    assert not any(new_id().startswith("-") for _ in range(1000))
+
+
 @pytest.mark.parametrize("bits", [0, 64, 120, 129])
 @pytest.mark.rule("SK-1")
 def test_nothing_guessable_is_made(bits: int) -> None:

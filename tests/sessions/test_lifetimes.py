@@ -33,6 +33,25 @@ def test_an_access_token_ends_exactly_when_it_says(moving_server: Server) -> Non
         assert not works(client, person.access_token)
 
 
+@pytest.mark.rule("TK-2")
+def test_tokens_made_within_a_second_end_with_the_whole_second_that_they_name(moving_server: Server) -> None:
+    """`exp` has whole seconds and is strict: never later than it says, though the session was begun later."""
+    with moving_server.client() as client:
+        moving_server.clock.advance(seconds=0.75)
+        people = [signed_in(client) for _ in range(2)]
+        begun = int(moving_server.clock.now().timestamp())
+        assert [claims_of(people[0].access_token)[name] for name in ("iat", "exp")] == [begun, begun + 900]
+        assert [claims_of(people[0].refresh_token)[name] for name in ("iat", "exp")] == [begun, begun + 7 * DAY]
+        moving_server.clock.advance(minutes=15, seconds=-0.751)
+        assert works(client, people[0].access_token)
+        moving_server.clock.advance(seconds=0.001)
+        assert not works(client, people[0].access_token)
+        moving_server.clock.advance(days=7, minutes=-15, seconds=-0.001)
+        tokens_in(refresh(client, people[0].refresh_token))
+        moving_server.clock.advance(seconds=0.001)
+        assert_refused(refresh(client, people[1].refresh_token))
+
+
 @pytest.mark.rule("TK-3")
 def test_a_session_that_is_not_refreshed_ends_exactly_after_its_idle_time(moving_server: Server) -> None:
     with moving_server.client() as client:

@@ -29,7 +29,7 @@ def test_described_values_can_be_given_again() -> None:
     ("url", "shown"),
     [
         (POSTGRESQL, "postgresql://ostiary:********@db.internal/ostiary"),
-        ("postgresql://u:p@ss:w/rd@db/x", "postgresql://u:********@db/x"),
+        ("postgresql://u:p%40ss:w%2Frd@db/x", "postgresql://u:********@db/x"),
         (
             "postgresql://u@db/x?sslpassword=pw&sslmode=require",
             "postgresql://u@db/x?sslpassword=********&sslmode=require",

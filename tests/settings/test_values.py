@@ -22,7 +22,7 @@ ACCEPTED: list[tuple[str, object, object]] = [
         tuple(map(ip_network, ("10.0.0.0/8", "192.0.2.7", "2001:db8::/32"))),
     ),
     ("trusted_proxies", "", ()),
-    ("database_url", "postgres://db/x?sslmode=disable", "postgres://db/x?sslmode=disable"),
+    ("database_url", "postgres://localhost/x?sslmode=disable", "postgres://localhost/x?sslmode=disable"),
     ("database_url", "postgresql:///x?host=/run/postgresql", "postgresql:///x?host=/run/postgresql"),
     ("database_url", "sqlite:////var/lib/users.db", "sqlite:////var/lib/users.db"),
     ("database_statement_cache", "off", False),

@@ -4,6 +4,7 @@ import asyncio
 
 import typer
 
+from ostiary.app import read_secret
 from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, load_settings, opened
 from ostiary.cli.output import print_json
 from ostiary.clock import SystemClock
@@ -19,6 +20,8 @@ def upgrade(data_dir: DataDir = None, database_url: DatabaseURL = None) -> None:
     """Bring the schema up to date, as `serve` does at start; a SQLite file is copied to `backups` first."""
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if settings.sqlite_file is not None:
+        read_secret(settings)  # a SQLite file without its secret would be taken for one that lost it
 
     async def run() -> str:
         async with opened(settings) as database:

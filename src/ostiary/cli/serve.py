@@ -113,7 +113,7 @@ async def _greet(application: FastAPI) -> None:
     base = f"{app.settings.public_url}/api/v1"
     token = await app.db.write(offer_setup, now=app.clock.now())
     lines = [f"Ostiary listens on http://{_shown(app.settings.host)}:{app.settings.port}   data: {app.db.place}"]
-    if not await app.db.read(has_users):
+    if app.settings.signup == "open" and not await app.db.read(has_users):
         lines += ["", "Try it:", "", *first_steps(base)]
     if token is not None:
         lines += ["", "There is no superuser yet. This makes one (once, within an hour; choose your own password):", ""]

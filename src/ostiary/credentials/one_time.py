@@ -5,7 +5,7 @@ States of a token: live → used, or live → expired. Only its hash is stored.
 
 from datetime import datetime, timedelta
 
-from sqlalchemy import Connection, delete, insert, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, insert, select, update
 
 from ostiary.credentials.models import one_time_tokens
 from ostiary.crypto.opaque import new_token, token_hash
@@ -36,6 +36,13 @@ def issue(
     return token
 
 
+def is_live(connection: Connection, purpose: str, presented: str, *, now: datetime) -> bool:
+    """Say whether a token could be used now. Only a hint, to save work: `consume` decides."""
+    return (
+        connection.execute(select(one_time_tokens.c.purpose).where(_live(purpose, presented, now))).first() is not None
+    )
+
+
 def consume(connection: Connection, purpose: str, presented: str, *, now: datetime) -> str:
     """Use a token up and answer its subject: one conditional write that succeeds for exactly one caller.
 
@@ -43,14 +50,16 @@ def consume(connection: Connection, purpose: str, presented: str, *, now: dateti
     """
     t = one_time_tokens.c
     subject = connection.execute(
-        update(one_time_tokens)
-        .where(t.token_hash == token_hash(presented), t.purpose == purpose, t.used_at.is_(None), t.expires_at > now)
-        .values(used_at=now)
-        .returning(t.subject)
+        update(one_time_tokens).where(_live(purpose, presented, now)).values(used_at=now).returning(t.subject)
     ).scalar()
     if subject is None:
         raise TokenInvalid
     return str(subject)
+
+
+def _live(purpose: str, presented: str, now: datetime) -> ColumnElement[bool]:
+    t = one_time_tokens.c
+    return and_(t.token_hash == token_hash(presented), t.purpose == purpose, t.used_at.is_(None), t.expires_at > now)
 
 
 def void(connection: Connection, purpose: str, subject: str) -> None:
@@ -59,6 +68,8 @@ def void(connection: Connection, purpose: str, subject: str) -> None:
     connection.execute(delete(one_time_tokens).where(t.purpose == purpose, t.subject == subject))
 
 
-def purge(connection: Connection, *, before: datetime) -> None:
-    """Remove tokens that expired before a moment."""
-    connection.execute(delete(one_time_tokens).where(one_time_tokens.c.expires_at < before))
+def purge_tokens(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Remove some tokens that expired before a moment; answer how many."""
+    t = one_time_tokens.c
+    some = select(t.token_hash).where(t.expires_at < before).limit(limit)
+    return connection.execute(delete(one_time_tokens).where(t.token_hash.in_(some))).rowcount

@@ -18,8 +18,12 @@ def new_token(bits: int = 256) -> str:
 
 
 def new_id() -> str:
-    """Make a random public id: 128 bits as 22 url-safe characters (SK-1)."""
-    return secrets.token_urlsafe(16)
+    """Make a random public id: 128 bits as 22 url-safe characters (SK-1).
+
+    None begins with a hyphen: people type ids into commands, which would take such a one for an option.
+    """
+    made = secrets.token_urlsafe(16)
+    return new_id() if made.startswith("-") else made
 
 
 def token_hash(token: str) -> bytes:

@@ -17,7 +17,6 @@ def open_database(settings: Settings, *, as_owner: bool = False) -> Database:
     """Answer the database that the settings name; nothing is connected yet.
 
     `as_owner` uses `database_owner_url` where there is one: the role that may change the schema (ST-1).
-    Raises Misconfigured for a PostgreSQL URL that cannot be understood or is not safe to use.
     """
     url = (settings.database_owner_url if as_owner else None) or settings.database_url
     if settings.sqlite_file is not None or url is None:

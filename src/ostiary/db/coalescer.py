@@ -8,7 +8,7 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 PATIENCE_SECONDS = 0.5
-"""A batch that hangs with the database holds up the next one for so long and no longer."""
+"""A batch that hangs with the database holds up all that wait behind it for so long and no longer."""
 
 
 class Coalescer(Generic[Item, Result]):
@@ -37,6 +37,7 @@ class Coalescer(Generic[Item, Result]):
         return await answer
 
     async def _work(self) -> None:
+        patience = True
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
@@ -46,7 +47,9 @@ class Coalescer(Generic[Item, Result]):
                     answering = asyncio.create_task(self._answer(batch))
                     self._answering.add(answering)
                     answering.add_done_callback(self._answering.discard)
-                    await asyncio.wait([answering], timeout=PATIENCE_SECONDS)
+                    if patience:
+                        done, _ = await asyncio.wait([answering], timeout=PATIENCE_SECONDS)
+                        patience = bool(done)
         finally:
             self._worker = None
 

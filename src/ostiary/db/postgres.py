@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from ostiary.db.database import Unreachable
 from ostiary.db.flows import isolation_of
-from ostiary.db.postgres_url import parse
 from ostiary.problems import Problem
+from ostiary.settings.postgres_url import parse
 
 P = ParamSpec("P")
 T = TypeVar("T")

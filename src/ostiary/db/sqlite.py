@@ -8,14 +8,16 @@ import asyncio
 import os
 import queue
 import sqlite3
+import stat
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import structlog
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import URL, Connection, Engine, create_engine, event
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
@@ -138,14 +140,28 @@ class SQLiteDatabase:
                 except queue.Empty:
                     break
             if batch:
-                _deliver(batch, _commit_together(engine, batch))
+                outcomes = _commit_together(engine, batch)
+                _deliver(batch, outcomes)
+                if isinstance(outcomes[0][1], Unreachable):
+                    self._give_up_waiting(outcomes[0][1])
         engine.dispose()
+
+    def _give_up_waiting(self, failure: Unreachable) -> None:
+        """Answer whoever waited behind a batch that failed: trying each in turn would only let them wait longer."""
+        waited: list[_Job] = []
+        for _ in range(self._jobs.qsize()):
+            job = self._jobs.get()
+            if job is None:
+                self._jobs.put(None)
+                break
+            waited.append(job)
+        _deliver(waited, [(None, failure)] * len(waited))
 
 
 def _engine(path: Path, *, begin: str, readers: int, foreign_keys: bool = True) -> Engine:
     """Answer an engine whose transactions we begin ourselves (the driver's own begin late, and deferred)."""
     engine = create_engine(
-        f"sqlite:///{path}",
+        URL.create("sqlite", database=str(path)),  # a path in a URL's text would end at a question mark
         poolclass=QueuePool,
         pool_size=readers,
         max_overflow=0,
@@ -171,8 +187,13 @@ def _engine(path: Path, *, begin: str, readers: int, foreign_keys: bool = True) 
 
     @event.listens_for(engine, "do_connect")
     def create_private(*_: object) -> None:
-        if not path.exists():
-            os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        # Only ever opened where it is new: closing any descriptor of a file gives up all locks that this process has on
+        # it, and another process would then take itself for the last user of the database and remove our log.
+        with suppress(FileExistsError):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+            if file.exists() and stat.S_IMODE(file.stat().st_mode) & 0o077:  # a copy made with another umask
+                file.chmod(0o600)
 
     return engine
 
@@ -235,7 +256,7 @@ def _is_trouble(error: Exception) -> bool:
     """Say whether the engine failed (no space, locked, unreadable), rather than our statement."""
     if isinstance(error, DBAPIError):
         code = getattr(error.orig, "sqlite_errorcode", None)
-        return code is None or code & 0xFF in _ENGINE_TROUBLE
+        return code is not None and code & 0xFF in _ENGINE_TROUBLE
     return isinstance(error, OSError)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import structlog
 from sqlalchemy import Connection
 
 from ostiary.clock import Clock
@@ -11,6 +12,9 @@ from ostiary.db.schema import HEAD, current_revision
 ASKED_AT_MOST_EVERY_SECONDS = 1.0
 TIME_LIMIT_SECONDS = 1.5
 """The contract allows an answer 2 s."""
+
+
+log = structlog.get_logger(__name__)
 
 
 class DatabaseCheck:
@@ -45,6 +49,9 @@ class DatabaseCheck:
         try:
             return True, await self._db.read(_is_current)
         except Unreachable:
+            return False, False
+        except Exception:
+            log.exception("database_check_failed")  # a probe is told no, never 500 (D3)
             return False, False
 
 

@@ -18,8 +18,12 @@ _PLACE = {"table": "signing_keys", "column": "private_jwk"}
 
 
 def add_key(connection: Connection, key: jose.SigningKey, sealer: Sealer, *, at_once: bool, now: datetime) -> StoredKey:
-    """Publish a key that was just made, to sign from now on or after the time that verifiers need to learn it."""
+    """Publish a key that was just made, to sign from now on or after the time that verifiers need to learn it.
+
+    Where no key signs there is nothing to wait for.
+    """
     keys = all_keys(connection)
+    at_once = at_once or signing_key(keys, now=now) is None
     stored = StoredKey(
         kid=key.kid,
         number=max((other.number for other in keys), default=0) + 1,
@@ -36,11 +40,10 @@ def add_key(connection: Connection, key: jose.SigningKey, sealer: Sealer, *, at_
 
 
 def add_key_if_due(connection: Connection, key: jose.SigningKey, sealer: Sealer, *, now: datetime) -> StoredKey | None:
-    """Publish a key where one is due; it signs at once only where none does."""
-    keys = all_keys(connection)
-    if not is_due(keys, algorithm=key.algorithm, now=now):
+    """Publish a key where one is due."""
+    if not is_due(all_keys(connection), algorithm=key.algorithm, now=now):
         return None
-    return add_key(connection, key, sealer, at_once=signing_key(keys, now=now) is None, now=now)
+    return add_key(connection, key, sealer, at_once=False, now=now)
 
 
 def revoke_key(

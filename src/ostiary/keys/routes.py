@@ -8,8 +8,8 @@ from starlette.responses import Response
 
 from ostiary.web.endpoint import Access, Endpoint, app_of
 
-# A new key is published a day before it signs, so five minutes in a cache delay nothing but an emergency.
-_HEADERS = {"Cache-Control": "public, max-age=300"}
+# No longer: an emergency change is effective within a minute, in caches too (SK-4).
+_HEADERS = {"Cache-Control": "public, max-age=60"}
 
 
 class KeySet(BaseModel):

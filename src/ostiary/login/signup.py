@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from ostiary.context import App
 from ostiary.credentials.models import set_password
-from ostiary.credentials.one_time import TokenInvalid, consume, issue, void
+from ostiary.credentials.one_time import TokenInvalid, consume, is_live, issue, void
 from ostiary.credentials.strength import check_shape, check_strength
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.db import read_committed
@@ -68,6 +68,8 @@ async def set_up(app: App, *, token: str, email: str, username: str, password: s
     Raises TokenInvalid for a token that is spent, expired, unknown, or no longer needed; otherwise as `sign_up`.
     Whatever is refused leaves the token as it was.
     """
+    if not await app.db.read(is_live, SETUP_PURPOSE, token, now=app.clock.now()):
+        raise TokenInvalid  # before a hash is worked out for anybody; the write below decides all the same
     new = await prepare(app, email=email, username=username, password=password)
     user = await app.db.write(create_first_superuser, token, new, now=app.clock.now())
     log.warning("first_superuser_created", user_id=user.id)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, String, Table, Text, delete, select, update
+from sqlalchemy import Column, ColumnElement, Connection, Integer, String, Table, Text, delete, select, tuple_, update
 
 from ostiary.db import read_committed
 from ostiary.db.statements import insert_into
@@ -95,9 +95,11 @@ def _is(pair: Pair) -> ColumnElement[bool]:
     return (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)
 
 
-def purge_throttles(connection: Connection, *, now: datetime) -> None:
-    """Remove rows that cannot block anybody any more."""
-    connection.execute(delete(login_throttles).where(login_throttles.c.updated_at < now - WINDOW - BLOCK))
+def purge_throttles(connection: Connection, *, now: datetime, limit: int) -> int:
+    """Remove some rows that cannot block anybody any more; answer how many."""
+    t = login_throttles.c
+    some = select(t.subject, t.source).where(t.updated_at < now - WINDOW - BLOCK).limit(limit)
+    return connection.execute(delete(login_throttles).where(tuple_(t.subject, t.source).in_(some))).rowcount
 
 
 @dataclass(slots=True)

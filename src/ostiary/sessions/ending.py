@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, update
+from sqlalchemy import Connection, delete, select, update
 
 from ostiary.sessions.models import sessions
 from ostiary.users.accounts import set_active
@@ -28,6 +28,7 @@ def deactivate_user(connection: Connection, user_id: int, *, now: datetime) -> U
     return user
 
 
-def purge_sessions(connection: Connection, *, before: datetime) -> int:
-    """Remove sessions whose absolute lifetime ended before a moment; answer how many."""
-    return connection.execute(delete(sessions).where(sessions.c.expires_at < before)).rowcount
+def purge_sessions(connection: Connection, *, before: datetime, limit: int) -> int:
+    """Remove some sessions whose absolute lifetime ended before a moment; answer how many."""
+    some = select(sessions.c.id).where(sessions.c.expires_at < before).limit(limit)
+    return connection.execute(delete(sessions).where(sessions.c.id.in_(some))).rowcount

@@ -25,7 +25,6 @@ class Rotation:
 
     held: Held
     refresh_token: str
-    is_repeat: bool
 
 
 @read_committed(why="every session is locked, in the order of ids, before it is judged and changed")
@@ -63,11 +62,11 @@ def _answer(
         session = _successor(session, lifetimes, now)
         refresh_token = tokens.mint_refresh(session)
         held = Held(replace(session, refresh_hash=token_hash(refresh_token)), user)
-        return held, Rotation(held, refresh_token, is_repeat=False)
+        return held, Rotation(held, refresh_token)
     if verdict is Verdict.REPEAT:
         repeated = tokens.remint_refresh(session)
         if repeated is not None:
-            return held, Rotation(held, repeated, is_repeat=True)
+            return held, Rotation(held, repeated)
         return held, InvalidCredentials(reason="refresh token: its successor cannot be made again")
     if verdict is Verdict.REUSED:
         ended = replace(session, revoked_at=now, revoked_because="refresh_token_replayed")

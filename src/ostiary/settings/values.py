@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, SecretStr
 
 from ostiary.crypto.secret import Secret, SecretError
 from ostiary.durations import Rate, format_duration, parse_duration
+from ostiary.settings import postgres_url
 
 Network = IPv4Network | IPv6Network
 
@@ -144,6 +145,7 @@ def parse_database_url(value: object) -> str:
     """Read a PostgreSQL URL, of which only the scheme is looked at here, or `sqlite:///path`, made absolute."""
     text = str(value).strip()
     if text.startswith(("postgresql://", "postgres://")):
+        postgres_url.parse(text)
         return text
     path = text.removeprefix(SQLITE)
     if path == text or re.fullmatch(r"[^?#\0]+", path) is None or path == ":memory:":

@@ -1,7 +1,7 @@
 """Putting endpoints behind their paths: access is checked here, before any handler, and refusals become answers."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from http import HTTPStatus
 
 from fastapi import FastAPI
@@ -20,13 +20,12 @@ from ostiary.web.render import problem_response
 class Exemptions:
     """The paths that request limits and tokens have nothing to do with."""
 
-    def __init__(self, endpoints: Iterable[Endpoint], *, prefixes: Sequence[str] = ()) -> None:
+    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._paths = frozenset(endpoint.path for endpoint in endpoints if not endpoint.is_limited)
-        self._prefixes = tuple(prefixes)
 
     def __call__(self, path: str) -> bool:
         """Say whether a path is one of them."""
-        return path in self._paths or path.startswith(self._prefixes)
+        return path in self._paths
 
 
 def mount(application: FastAPI, endpoints: Iterable[Endpoint]) -> None:

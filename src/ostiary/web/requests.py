@@ -3,7 +3,6 @@
 import re
 import secrets
 from collections.abc import Awaitable
-from ipaddress import ip_address
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,7 +11,7 @@ from ostiary.clock import Clock
 from ostiary.web.caller import caller_in
 from ostiary.web.limits import reason_in, source_in
 from ostiary.web.render import json_response
-from ostiary.web.source import Network
+from ostiary.web.source import Network, is_trusted
 
 log = structlog.get_logger("ostiary.request")
 
@@ -81,19 +80,11 @@ class RequestLog:
 
     def _request_id(self, scope: Scope) -> str:
         """Take over a trusted proxy's id, or make one."""
-        if self._trusted and _is_in(scope.get("client"), self._trusted):
+        if self._trusted and scope.get("client") and is_trusted(scope["client"][0], self._trusted):
             for name, value in scope["headers"]:
                 if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
                     return str(value, "ascii")
         return secrets.token_hex(8)
-
-
-def _is_in(client: tuple[str, int] | None, networks: tuple[Network, ...]) -> bool:
-    try:
-        address = ip_address(client[0]) if client else None
-    except ValueError:
-        return False
-    return address is not None and any(address in network for network in networks)
 
 
 def _log_request(scope: Scope, status: int, seconds: float) -> None:

@@ -39,11 +39,11 @@ def source_of(peer: str | None, forwarded_for: Sequence[str], trusted: tuple[Net
     """
     if peer is None:
         return UNIX
-    if not trusted or not forwarded_for or not _is_trusted(peer, trusted):
+    if not trusted or not forwarded_for or not is_trusted(peer, trusted):
         return _source(peer) or Source(peer, peer)
     rest, more = ",".join(forwarded_for), ","
     hop = peer
-    while more and _is_trusted(hop, trusted):
+    while more and is_trusted(hop, trusted):
         rest, more, entry = rest.rpartition(",")
         hop = entry.strip(" \t")
         if len(hop) > _LONGEST_ENTRY or _parsed(hop) is None:
@@ -67,7 +67,7 @@ def _parsed(entry: str) -> IPv4Address | IPv6Address | None:
 
 
 @lru_cache(maxsize=8192)
-def _is_trusted(entry: str, trusted: tuple[Network, ...]) -> bool:
+def is_trusted(entry: str, trusted: tuple[Network, ...]) -> bool:
     """Tell whether a hop is one of the configured proxies."""
     address = _parsed(entry)
     return address is not None and any(address in network for network in trusted)

@@ -1,4 +1,7 @@
-"""Reading a PostgreSQL URL as people paste it: libpq's parameters, and when TLS must be verified (ST-1)."""
+"""Reading a PostgreSQL URL as people paste it: libpq's parameters, and when TLS must be verified (ST-1).
+
+No text of an error repeats the URL, which holds a password.
+"""
 
 import os
 import re
@@ -6,8 +9,6 @@ import ssl
 from dataclasses import dataclass
 from ipaddress import ip_address
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit, urlunsplit
-
-from ostiary.db.database import Misconfigured
 
 # libpq knows these and asyncpg does not; none of them changes what we promise. (asyncpg would hand them to the
 # server as settings, which refuses the connection.)
@@ -47,13 +48,14 @@ def parse(url: str) -> Target:
     """Read a `postgresql://` URL.
 
     TLS is verified, host name included, unless the server is on loopback or a Unix socket; `sslmode=require` is
-    therefore as strict as `verify-full` here. Raises Misconfigured for what cannot be read or is not safe.
+    therefore as strict as `verify-full` here. Raises ValueError, with a text that continues the setting's name, for
+    what cannot be read or is not safe.
     """
     try:
         parts = urlsplit(url)
         parameters = dict(parse_qsl(parts.query, keep_blank_values=True, strict_parsing=bool(parts.query)))
     except ValueError as error:
-        raise Misconfigured(f"OSTIARY_DATABASE_URL cannot be read: {error}") from None
+        raise ValueError("cannot be read: it is not of the form postgresql://user:password@host/database") from error
     _refuse_bad_ports(parts.netloc)
     hosts = _hosts(parts.netloc, parameters)
     tls = {name: parameters.pop(name) for name in _TLS & parameters.keys()}
@@ -78,7 +80,10 @@ def _refuse_bad_ports(netloc: str) -> None:
     for host in netloc.rpartition("@")[2].split(","):
         written = _HOST.fullmatch(host)
         if written is None or int(written["port"] or 0) > _HIGHEST_PORT:
-            raise Misconfigured(f"OSTIARY_DATABASE_URL cannot be read: {host!r} is no host, or has no port's number")
+            raise ValueError(
+                "cannot be read: a host is missing, or its port is no number up to 65535"
+                " (in a password, @ is written %40, : is %3A and / is %2F)"
+            )
 
 
 def _without_port(host: str) -> str:
@@ -99,12 +104,12 @@ def _is_local(host: str) -> bool:
 def _tls(tls: dict[str, str], *, local: bool) -> ssl.SSLContext | bool:
     mode = tls.get("sslmode", "disable" if local else "verify-full")
     if mode not in _MODES:
-        raise Misconfigured(f"OSTIARY_DATABASE_URL: sslmode must be one of {', '.join(sorted(_MODES))}")
+        raise ValueError(f"has sslmode={mode!r}, and sslmode must be one of {', '.join(sorted(_MODES))}")
     if mode in _UNVERIFIED:
         if local:
             return False
-        raise Misconfigured(
-            f"OSTIARY_DATABASE_URL: sslmode={mode} would let anybody on the way read and change everything; "
+        raise ValueError(
+            f"has sslmode={mode}, which would let anybody on the way read and change everything; "
             "use sslmode=verify-full (with sslrootcert=FILE for a private certificate authority)"
         )
     try:
@@ -112,6 +117,6 @@ def _tls(tls: dict[str, str], *, local: bool) -> ssl.SSLContext | bool:
         if "sslcert" in tls:
             context.load_cert_chain(tls["sslcert"], tls.get("sslkey"), tls.get("sslpassword"))
     except (OSError, ssl.SSLError) as error:
-        raise Misconfigured(f"OSTIARY_DATABASE_URL: its certificate files cannot be used: {error}") from None
+        raise ValueError(f"names certificate files that cannot be used: {error}") from None
     context.check_hostname = mode != "verify-ca"
     return context
