@@ -42,9 +42,10 @@ def at_once(server: Server, email: str, *passwords: str) -> Iterator[list[int]]:
 
 
 def planted(plant: Callable[[Verify], Verify]) -> Callable[[App], None]:
-    """Put something between a server and its verifying of passwords."""
+    """Put something between a server and its verifying of passwords, which is made quick."""
 
     def change(app: App) -> None:
+        cheap_hashing(app)
         app.hasher._verify = plant(app.hasher._verify)  # type: ignore[method-assign, assignment]
 
     return change

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import json
+import os
 import random
 import secrets
 import socket
@@ -123,7 +124,9 @@ def compare(failure: Callable[[str], float], *kinds: str) -> tuple[dict[str, Ver
         return {kind: took[kind] for kind in kinds}
 
     comparison = Comparison(measure_round)
-    return comparison.run(within_seconds=LONGEST_SECONDS), str(comparison)
+    verdicts = comparison.run(within_seconds=LONGEST_SECONDS)
+    load = os.getloadavg()[0]
+    return verdicts, f"{comparison}\n(load of the machine, which should have nothing else to do: {load:.1f})"
 
 
 @pytest.mark.alone
