@@ -130,6 +130,12 @@ class Families(RuleBasedStateMachine):
     def wait(self, milliseconds: int) -> None:
         self.place.server.clock.advance(milliseconds=milliseconds)
 
+    @rule(which=integers(0, MOST_FAMILIES), milliseconds=sampled_from((1, 500, 1_000, 5_000)))
+    def wait_until_just_before_the_end(self, which: int, milliseconds: int) -> None:
+        moment = self._family(which).expires_at - timedelta(milliseconds=milliseconds)
+        if moment > self.place.now:
+            self.place.server.clock.advance(seconds=(moment - self.place.now).total_seconds())
+
     @rule(which=integers(0, MOST_FAMILIES))
     def log_out(self, which: int) -> None:
         family = self._family(which)
