@@ -71,3 +71,9 @@ def list_users(connection: Connection, scope: Scope, *, skip: int, limit: int) -
     if scope.only is not None:
         page, count = page.where(users.c.id == scope.only), count.where(users.c.id == scope.only)
     return Page([from_row(row) for row in connection.execute(page)], connection.execute(count).scalar_one())
+
+
+def users_after(connection: Connection, user_id: int, *, limit: int) -> list[User]:
+    """Answer the users whose ids come next after one, in order: for those who walk through all of them."""
+    page = select_users().where(users.c.id > user_id).order_by(users.c.id).limit(limit)
+    return [from_row(row) for row in connection.execute(page)]
