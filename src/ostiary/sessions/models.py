@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, LargeBinary, Row, Select, String, Table, select
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, Row, Select, String, Table, select
 
 from ostiary.db.types import Moment, UserId, metadata
 from ostiary.users.models import COLUMNS as USER_COLUMNS
@@ -76,8 +76,3 @@ def select_held(ids: Collection[str]) -> Select[Any]:
 def held_from_row(row: Row[Any]) -> Held:
     """Turn a row of `select_held` into a session and its user."""
     return Held(Session(*row[:_WIDTH]), User(*row[_WIDTH:]))
-
-
-def held_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Held]:
-    """Answer those of the sessions that exist, with their users, in one statement."""
-    return {row[0]: held_from_row(row) for row in connection.execute(select_held(ids))}

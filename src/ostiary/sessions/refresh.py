@@ -9,7 +9,7 @@ from sqlalchemy import Connection, bindparam, update
 from ostiary.crypto.opaque import token_hash
 from ostiary.db import read_committed
 from ostiary.problems import InvalidCredentials
-from ostiary.sessions.gate import admit
+from ostiary.sessions.gate import Standing, admit
 from ostiary.sessions.models import Held, Session, held_from_row, select_held, sessions
 from ostiary.sessions.rotation import Lifetimes, Presented, Verdict, judge
 from ostiary.sessions.tokens import Tokens
@@ -41,8 +41,8 @@ def rotate(
     answers: list[Rotation | Exception] = []
     for item in batch:
         try:
-            admitted = admit(held.get(item.session_id), user_id=item.user_id, now=now)
-            after, answer = _answer(admitted, item, tokens=tokens, lifetimes=lifetimes, now=now)
+            found = _admitted(held.get(item.session_id), item, now)
+            after, answer = _answer(found, item, tokens=tokens, lifetimes=lifetimes, now=now)
         except InvalidCredentials as refusal:
             answers.append(refusal)
         else:
@@ -50,6 +50,14 @@ def rotate(
             answers.append(answer)
     _store(connection, (held[key].session for key in held if held[key] is not before[key]))
     return answers
+
+
+def _admitted(held: Held | None, presented: Presented, now: datetime) -> Held:
+    """Answer a session that passes the gate. Raises InvalidCredentials."""
+    if held is None:
+        raise InvalidCredentials(reason="no such session or user")
+    admit(Standing.of(held), user_id=presented.user_id, now=now)
+    return held
 
 
 def _answer(

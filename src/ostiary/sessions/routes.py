@@ -12,7 +12,7 @@ from ostiary.sessions.tokens import TokenPair
 from ostiary.web.body import read_json
 from ostiary.web.caller import caller_of
 from ostiary.web.endpoint import Access, Endpoint, app_of
-from ostiary.web.limits import source_in
+from ostiary.web.source import source_in
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +63,7 @@ ENDPOINTS = (
         answer=TokenPairOut,
         body=RefreshRequest,
         problems=(InvalidInput, InvalidCredentials),
+        is_hot=True,
     ),
     Endpoint(
         "POST",
