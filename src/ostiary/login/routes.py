@@ -14,8 +14,8 @@ from ostiary.users.accounts import EmailTaken, UsernameTaken
 from ostiary.users.schemas import SignUpRequest, UserOut, user_out
 from ostiary.web.body import Body, Verbatim, read_json
 from ostiary.web.endpoint import Access, Endpoint, app_of
-from ostiary.web.limits import source_in
 from ostiary.web.render import json_response
+from ostiary.web.source import source_in
 
 
 class LoginRequest(Body):
@@ -96,6 +96,7 @@ ENDPOINTS = (
         answer=TokenPairOut,
         body=LoginRequest,
         problems=(InvalidInput, InvalidCredentials),
+        is_hot=True,
     ),
     Endpoint(
         "POST",

@@ -1,10 +1,8 @@
 """Headers that every response carries (HT-1), and those that tell a caller where he stands with the limits (RL-1)."""
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Iterable
 from functools import lru_cache
 from typing import NamedTuple, TypeAlias
-
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.counters import Verdict
 
@@ -20,46 +18,32 @@ PAGE_HEADERS = {"Content-Security-Policy": PAGE_POLICY, "Cross-Origin-Opener-Pol
 
 _ONE_YEAR_SECONDS = 31_536_000
 
-_CACHE_CONTROL = b"cache-control"
-_CONTENT_SECURITY_POLICY = b"content-security-policy"
+_NOT_STORED = b"cache-control", b"no-store"
+_API_POLICY = b"content-security-policy", API_POLICY.encode()
+_CHOSEN = frozenset({_NOT_STORED[0], _API_POLICY[0]})
 
 
 class SecurityHeaders:
-    """Middleware that adds the headers of HT-1 to every response. It must be the outermost, so that errors pass it.
+    """The headers of HT-1. A response that brings its own `Cache-Control` or `Content-Security-Policy` keeps it.
 
-    A response that brings its own `Cache-Control` or `Content-Security-Policy` keeps it; the others are not for it to
-    choose. `https` says whether the public URL is https, for only then may a browser be told to insist on it.
+    `https` says whether the public URL is https, for only then may a browser be told to insist on it.
     """
 
-    def __init__(self, app: ASGIApp, *, https: bool) -> None:
-        self._app = app
-        always = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
+    def __init__(self, *, https: bool) -> None:
+        self._always: list[RawHeader] = [(b"x-content-type-options", b"nosniff"), (b"referrer-policy", b"no-referrer")]
         if https:
             hsts = b"max-age=%d; includeSubDomains" % _ONE_YEAR_SECONDS
-            always.append((b"strict-transport-security", hsts))
-        self._always = tuple(always)
+            self._always.append((b"strict-transport-security", hsts))
+        self._usual = [*self._always, _NOT_STORED, _API_POLICY]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and its response back with the headers."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        def send_secured(message: Message) -> Awaitable[None]:
-            if message["type"] == "http.response.start":
-                message["headers"] = self._secured(message.get("headers", ()))
-            return send(message)
-
-        await self._app(scope, receive, send_secured)
-
-    def _secured(self, headers: Iterable[RawHeader]) -> list[RawHeader]:
+    def added_to(self, headers: Iterable[RawHeader]) -> list[RawHeader]:
         """Answer the headers of a response with ours added."""
-        secured = [*headers, *self._always]
-        names = [name.lower() for name, _ in secured]
-        if _CACHE_CONTROL not in names:
-            secured.append((_CACHE_CONTROL, b"no-store"))
-        if _CONTENT_SECURITY_POLICY not in names:
-            secured.append((_CONTENT_SECURITY_POLICY, API_POLICY.encode()))
+        secured = list(headers)
+        own = [name for name, _ in secured if name.lower() in _CHOSEN]
+        if not own:
+            return secured + self._usual
+        secured += self._always
+        secured += [header for header in (_NOT_STORED, _API_POLICY) if header[0] not in map(bytes.lower, own)]
         return secured
 
 
@@ -71,10 +55,13 @@ class Policy(NamedTuple):
     window_seconds: int
 
 
-def rate_limit_headers(*counted: tuple[Policy, Verdict]) -> list[RawHeader]:
+def rate_limit_headers(counted: Iterable[tuple[Policy, Verdict]]) -> list[RawHeader]:
     """Tell the limits a request was counted against and what is left of them (draft-ietf-httpapi-ratelimit-headers)."""
-    states = ", ".join([f'"{policy.name}";r={state.remaining};t={state.reset_seconds}' for policy, state in counted])
-    return [_policy_header(tuple([policy for policy, _ in counted])), (b"ratelimit", states.encode())]
+    policies, states = [], []
+    for policy, verdict in counted:
+        policies.append(policy)
+        states.append(f'"{policy.name}";r={verdict.remaining};t={verdict.reset_seconds}')
+    return [_policy_header(tuple(policies)), (b"ratelimit", ", ".join(states).encode())]
 
 
 @lru_cache(maxsize=64)

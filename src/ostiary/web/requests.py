@@ -1,102 +1,63 @@
-"""An id for every request, a line in the log, and the last resort for what nobody handled. Pure ASGI."""
+"""An id for every request, and its line in the log (LA-1)."""
 
 import re
 import secrets
-from collections.abc import Awaitable
+from collections.abc import Iterator
+from datetime import datetime
+from itertools import count
 
 import structlog
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-from ostiary.clock import Clock
+from ostiary.logs import REQUEST, REQUEST_ID
+from ostiary.problems import Problem
 from ostiary.web.caller import caller_in
-from ostiary.web.limits import reason_in, source_in
-from ostiary.web.render import json_response
-from ostiary.web.source import Network, is_trusted
+from ostiary.web.source import Network, is_trusted, source_in
 
 log = structlog.get_logger("ostiary.request")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
+_LARGEST_ID = 2**64 - 1
+_REASON = "ostiary.reason"
 
 
-class LastResort:
-    """Turns an unhandled error into the contract's 500, and logs it (FL-6)."""
-
-    def __init__(self, app: ASGIApp) -> None:
-        self._app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on; answer 500 in place of an error, where nothing was answered yet."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        is_answered = False
-
-        def send_and_note(message: Message) -> Awaitable[None]:
-            nonlocal is_answered
-            is_answered = True
-            return send(message)
-
-        try:
-            await self._app(scope, receive, send_and_note)
-        except Exception:
-            log.exception("unhandled_error", method=scope["method"], path=scope["path"])
-            if is_answered:
-                raise  # the server cuts the connection, so that nobody takes the answer for whole
-            await json_response({"detail": "Internal server error"}, 500)(scope, receive, send)
+def request_ids() -> Iterator[int]:
+    """Count from a random beginning: ids that differ within a process and, as good as surely, between any two."""
+    return count(secrets.randbits(64))
 
 
-class RequestLog:
-    """Gives every request an id and a line in the log (LA-1)."""
-
-    def __init__(self, app: ASGIApp, *, trusted: tuple[Network, ...], clock: Clock, access_log: bool) -> None:
-        self._app = app
-        self._trusted = trusted
-        self._clock = clock
-        self._access_log = access_log
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and its answer back with the id."""
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = self._request_id(scope)
-        structlog.contextvars.bind_contextvars(request_id=request_id)
-        started_at = self._clock.monotonic()
-        status = 0
-
-        def send_with_id(message: Message) -> Awaitable[None]:
-            nonlocal status
-            if message["type"] == "http.response.start":
-                status = message["status"]
-                message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id.encode())]
-            return send(message)
-
-        try:
-            await self._app(scope, receive, send_with_id)
-        finally:
-            if self._access_log:
-                _log_request(scope, status, self._clock.monotonic() - started_at)
-            structlog.contextvars.unbind_contextvars("request_id")
-
-    def _request_id(self, scope: Scope) -> str:
-        """Take over a trusted proxy's id, or make one."""
-        if self._trusted and scope.get("client") and is_trusted(scope["client"][0], self._trusted):
-            for name, value in scope["headers"]:
-                if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
-                    return str(value, "ascii")
-        return secrets.token_hex(8)
+def begin_request(scope: Scope, trusted: tuple[Network, ...], ids: Iterator[int]) -> str:
+    """Answer the request's id, a trusted proxy's or a new one; from here on every line in the log carries it."""
+    request_id = (_given_id(scope, trusted) if trusted else None) or f"{next(ids) & _LARGEST_ID:016x}"
+    REQUEST_ID.set(request_id)
+    return request_id
 
 
-def _log_request(scope: Scope, status: int, seconds: float) -> None:
-    """One line; the query is left out, since people put secrets there."""
+def _given_id(scope: Scope, trusted: tuple[Network, ...]) -> str | None:
+    """Answer the id that a trusted proxy gave the request."""
+    if scope.get("client") and is_trusted(scope["client"][0], trusted):
+        for name, value in scope["headers"]:
+            if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+                return str(value, "ascii")
+    return None
+
+
+def note_problem(scope: Scope, problem: Problem) -> None:
+    """Leave the reason of a refusal for the request's line in the log."""
+    scope[_REASON] = problem.reason or problem.code or type(problem).__name__
+
+
+def log_request(scope: Scope, status: int, seconds: float, now: datetime) -> None:
+    """Write a request's line. The query is left out, since people put secrets there."""
     caller = caller_in(scope)
     log.info(
-        "request",
+        REQUEST,
+        timestamp=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
         method=scope["method"],
         path=scope["path"],
         status=status or 499,  # nginx's number for a caller who went away
         ms=round(seconds * 1000, 1),
         source=source_in(scope).address,
         user_id=caller.user_id if caller else None,
-        reason=reason_in(scope),
+        reason=scope.get(_REASON),
     )
