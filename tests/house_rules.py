@@ -15,7 +15,19 @@ MOST_LINES = 400
 MOST_FUNCTION_LINES = 50
 MOST_MODULES = 12
 
-FOUNDATION = ("clock", "context", "counters", "crypto", "db", "durations", "logs", "problems", "settings", "web")
+FOUNDATION = (
+    "clock",
+    "context",
+    "counters",
+    "crypto",
+    "db",
+    "durations",
+    "edge",
+    "logs",
+    "problems",
+    "settings",
+    "web",
+)
 LEVELS: tuple[tuple[str, ...], ...] = (
     FOUNDATION,
     ("keys", "users", "migrations"),

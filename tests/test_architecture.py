@@ -26,7 +26,7 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (house.sql_stays_in_its_place, "ostiary.users.routes", "from sqlalchemy import Connection"),
     (house.sql_stays_in_its_place, "ostiary.cli.user", "from sqlalchemy import select"),
     (house.sql_stays_in_its_place, "ostiary.app", "import sqlite3"),
-    (house.text_is_for_hot_paths, "ostiary.web.limits", "query = 'SELECT 1'"),
+    (house.text_is_for_hot_paths, "ostiary.edge.limits", "query = 'SELECT 1'"),
     (house.text_is_for_hot_paths, "ostiary.users.models", "query = f'SELECT {columns} FROM users'"),
     (house.only_the_database_commits, "ostiary.users.accounts", "def f(c):\n    c.commit()"),
     (house.only_the_clock_asks_the_time, "ostiary.users.accounts", "now = datetime.now(UTC)"),

@@ -17,6 +17,10 @@ from ostiary.crypto.secret import Secret, load_or_create
 from ostiary.db import Misconfigured, open_database
 from ostiary.db.coalescer import Coalescer
 from ostiary.db.schema import check_durability, upgrade_schema
+from ostiary.edge.cors import CORS
+from ostiary.edge.headers import SecurityHeaders
+from ostiary.edge.limits import RequestLimit
+from ostiary.edge.pipeline import Edge
 from ostiary.health import routes as health_routes
 from ostiary.health.checks import DatabaseCheck
 from ostiary.keys import routes as keys_routes
@@ -36,11 +40,7 @@ from ostiary.users import routes as users_routes
 from ostiary.users.listing import read_users
 from ostiary.web.application import Application
 from ostiary.web.caller import Caller
-from ostiary.web.cors import CORS
-from ostiary.web.edge import Edge
 from ostiary.web.endpoint import Endpoint
-from ostiary.web.headers import SecurityHeaders
-from ostiary.web.limits import RequestLimit
 
 ENDPOINTS = (
     *health_routes.ENDPOINTS,

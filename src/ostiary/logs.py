@@ -25,7 +25,7 @@ REQUEST_ID: ContextVar[str] = ContextVar("request_id")
 """The id of the request that is being answered, for every line that the log gets meanwhile."""
 
 REQUEST = "request"
-"""The event of the line that each request gets (`web/requests.py`)."""
+"""The event of the line that each request gets (`edge/requests.py`)."""
 
 _quote = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(default=repr, check_circular=False).encode

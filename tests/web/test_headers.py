@@ -9,8 +9,8 @@ from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
 from ostiary.counters import SlidingWindows, Verdict
+from ostiary.edge.headers import API_POLICY, PAGE_HEADERS, PAGE_POLICY, Policy, SecurityHeaders, rate_limit_headers
 from ostiary.problems import Forbidden, InvalidCredentials
-from ostiary.web.headers import API_POLICY, PAGE_HEADERS, PAGE_POLICY, Policy, SecurityHeaders, rate_limit_headers
 from ostiary.web.render import json_response, problem_response
 
 

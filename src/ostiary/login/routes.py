@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from ostiary.credentials.one_time import TokenInvalid
 from ostiary.credentials.strength import PasswordRefused
+from ostiary.edge.source import source_in
 from ostiary.login.password import log_in
 from ostiary.login.signup import SignupClosed, set_up, sign_up
 from ostiary.problems import InvalidCredentials, InvalidInput
@@ -15,7 +16,6 @@ from ostiary.users.schemas import SignUpRequest, UserOut, user_out
 from ostiary.web.body import Body, Verbatim, read_json
 from ostiary.web.endpoint import Access, Endpoint, app_of
 from ostiary.web.render import json_response
-from ostiary.web.source import source_in
 
 
 class LoginRequest(Body):

@@ -10,11 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from ostiary.edge.requests import note_problem
 from ostiary.problems import MethodNotAllowed, NotFound, Problem
 from ostiary.web.access import guarded
 from ostiary.web.endpoint import Endpoint
 from ostiary.web.render import problem_response
-from ostiary.web.requests import note_problem
 
 
 def mount(application: FastAPI, endpoints: Iterable[Endpoint]) -> None:

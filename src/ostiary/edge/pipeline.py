@@ -17,16 +17,16 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.clock import Clock
+from ostiary.edge.cors import CORS
+from ostiary.edge.headers import SecurityHeaders, rate_limit_headers
+from ostiary.edge.lane import HotLane
+from ostiary.edge.limits import RequestLimit, bearer_token, counted_in
+from ostiary.edge.requests import begin_request, log_request, note_problem, request_ids
+from ostiary.edge.source import Network, find_source
 from ostiary.problems import Problem
 from ostiary.web.caller import Caller, put_caller
-from ostiary.web.cors import CORS
 from ostiary.web.endpoint import Endpoint
-from ostiary.web.headers import SecurityHeaders, rate_limit_headers
-from ostiary.web.lane import HotLane
-from ostiary.web.limits import RequestLimit, bearer_token, counted_in
 from ostiary.web.render import json_response, problem_response
-from ostiary.web.requests import begin_request, log_request, note_problem, request_ids
-from ostiary.web.source import Network, find_source
 
 log = structlog.get_logger(__name__)
 

@@ -9,10 +9,10 @@ from itertools import count
 import structlog
 from starlette.types import Scope
 
+from ostiary.edge.source import Network, is_trusted, source_in
 from ostiary.logs import REQUEST, REQUEST_ID
 from ostiary.problems import Problem
 from ostiary.web.caller import caller_in
-from ostiary.web.source import Network, is_trusted, source_in
 
 log = structlog.get_logger("ostiary.request")
 

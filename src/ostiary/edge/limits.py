@@ -7,8 +7,8 @@ from starlette.types import Scope
 from ostiary.clock import Clock
 from ostiary.counters import SlidingWindows, Verdict
 from ostiary.durations import Rate
+from ostiary.edge.headers import Policy
 from ostiary.problems import InvalidCredentials, RateLimited
-from ostiary.web.headers import Policy
 
 _COUNTED = "ostiary.counted"
 
