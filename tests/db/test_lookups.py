@@ -7,7 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection, select
 
-from ostiary.db.lookup import Lookup
+from ostiary.db.hot import Lookup
 from ostiary.sessions.hot import CALLER
 from ostiary.sessions.models import sessions
 from ostiary.users.hot import USER

@@ -5,7 +5,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
-from ostiary.db.lookup import Lookup, Row
+from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Unavailable
 
 P = ParamSpec("P")

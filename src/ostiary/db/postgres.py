@@ -16,7 +16,7 @@ from sqlalchemy.util import greenlet_spawn
 
 from ostiary.db.database import Unreachable
 from ostiary.db.flows import isolation_of
-from ostiary.db.lookup import Lookup, Row
+from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Problem
 from ostiary.settings.postgres_url import parse
 

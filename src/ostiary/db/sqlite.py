@@ -22,7 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from ostiary.db.database import Unreachable
-from ostiary.db.lookup import Lookup, Row
+from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Problem
 
 P = ParamSpec("P")
@@ -251,10 +251,30 @@ def _change_schema(path: Path, flow: Callable[[Connection], T]) -> T:
 def _commit_together(engine: Engine, batch: list[_Job]) -> list[tuple[Any, Exception | None]]:
     """Run every job in a savepoint of one transaction; answer each one's result or exception, once it is durable."""
     try:
-        with engine.begin() as connection:
-            return [_run(connection, job) for job in batch]
+        with engine.connect() as connection:
+            if len(batch) == 1:
+                return [_run_alone(connection, batch[0])]
+            with connection.begin():
+                return [_run(connection, job) for job in batch]
     except Exception as error:  # noqa: BLE001 - nothing of the batch is kept; every caller is told
         return [(None, _translated(error))] * len(batch)
+
+
+def _run_alone(connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
+    """Run one job in a transaction of its own, which needs no savepoint. Raises when the engine itself fails."""
+    transaction = connection.begin()
+    try:
+        result = job.flow(connection)
+    except Problem as problem:
+        transaction.commit() if problem.keep_writes else transaction.rollback()
+        return None, problem
+    except Exception as error:
+        transaction.rollback()
+        if _is_trouble(error):
+            raise
+        return None, error
+    transaction.commit()
+    return result, None
 
 
 def _run(connection: Connection, job: _Job) -> tuple[Any, Exception | None]:

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection, bindparam, update
 
 from ostiary.db import Database
-from ostiary.db.lookup import Row
+from ostiary.db.hot import Row
 from ostiary.db.types import from_milliseconds
 from ostiary.problems import InvalidCredentials
 from ostiary.sessions.gate import Standing, admit

@@ -89,7 +89,13 @@ class Tokens:
 
     def mint_refresh(self, session: Session) -> str:
         """Make the session's live refresh token, the same one each time for the same row."""
-        return self._mint_refresh(session, self._refresh_keys[0])
+        return self._mint_refresh(
+            self._refresh_keys[0], session, session.generation, session.rotated_at, session.refresh_expires_at
+        )
+
+    def mint_next_refresh(self, session: Session, *, now: datetime, expires_at: datetime) -> str:
+        """Make the refresh token that a session is to have after the live one."""
+        return self._mint_refresh(self._refresh_keys[0], session, session.generation + 1, now, expires_at)
 
     def remint_refresh(self, session: Session) -> str | None:
         """Make the live refresh token again as it was first handed out; None where that is not possible any more.
@@ -97,22 +103,24 @@ class Tokens:
         It is not after the issuer's name changed, or a secret was taken out of `secret_key_previous`.
         """
         for key in self._refresh_keys:
-            token = self._mint_refresh(session, key)
+            token = self._mint_refresh(key, session, session.generation, session.rotated_at, session.refresh_expires_at)
             if same(token_hash(token), session.refresh_hash):
                 return token
         return None
 
-    def _mint_refresh(self, session: Session, key: jose.SigningKey) -> str:
+    def _mint_refresh(
+        self, key: jose.SigningKey, session: Session, generation: int, issued_at: datetime, expires_at: datetime
+    ) -> str:
         claims = {
             "iss": self._issuer,
             "sub": str(session.user_id),
             "aud": self._refresh_audience,
-            "iat": int(session.rotated_at.timestamp()),
-            "exp": int(session.refresh_expires_at.timestamp()),
-            "jti": f"{session.id}.{session.generation}",
+            "iat": int(issued_at.timestamp()),
+            "exp": int(expires_at.timestamp()),
+            "jti": f"{session.id}.{generation}",
             "sid": session.id,
             "token_use": "refresh",
-            "generation": session.generation,
+            "generation": generation,
         }
         return jose.sign(claims, key)
 

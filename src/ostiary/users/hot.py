@@ -1,6 +1,6 @@
-"""One user by id: the busiest reading, so in text (see `db/lookup.py`)."""
+"""One user by id: the busiest reading, so in text (see `db/hot.py`)."""
 
-from ostiary.db.lookup import Lookup
+from ostiary.db.hot import Lookup
 
 _COLUMNS = "u.id, u.email, u.username, u.is_active, u.is_superuser, u.created_at, u.updated_at"
 
