@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ostiary.credentials.breached import BreachedFileError, BreachedPasswords
+from ostiary.crypto.breached import BreachedFileError, BreachedPasswords
 from ostiary.problems import Unavailable
 
 pytestmark = pytest.mark.rule("PW-3")
