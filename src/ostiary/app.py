@@ -10,7 +10,7 @@ from starlette.types import ASGIApp
 
 from ostiary.clock import Clock, SystemClock
 from ostiary.context import App
-from ostiary.credentials.breached import BreachedPasswords
+from ostiary.crypto.breached import BreachedPasswords
 from ostiary.crypto.passwords import PasswordHasher
 from ostiary.crypto.sealed import Sealer
 from ostiary.crypto.secret import Secret, load_or_create
