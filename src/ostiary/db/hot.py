@@ -5,6 +5,7 @@ Building a statement and its rows in SQLAlchemy costs more than answering it. Te
 """
 
 import json
+import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
@@ -30,6 +31,22 @@ class Lookup:
 
 
 @dataclass(frozen=True, slots=True)
+class Statement:
+    """One statement inside a flow, with values `?1`, `?2`, … where both engines take the same words."""
+
+    text: str
+    locking: str = ""
+    """What PostgreSQL wants at the end to lock the rows it reads; SQLite has one writer and needs nothing."""
+
+    def run(self, connection: Connection, *values: Any) -> Sequence[Row]:
+        """Run it; answer the rows that it reads or returns, values as the database holds them."""
+        if connection.dialect.name == "postgresql":
+            result = connection.exec_driver_sql(f"{self.text.replace('?', '$')} {self.locking}", values)
+            return cast("Sequence[Row]", result.all()) if result.returns_rows else ()
+        return _driver(connection).execute(self.text, values).fetchall()
+
+
+@dataclass(frozen=True, slots=True)
 class Selection:
     """Rows by their keys, of which there is any number, inside a flow."""
 
@@ -42,7 +59,7 @@ class Selection:
         """Answer the rows that exist, values as the database holds them."""
         if connection.dialect.name == "postgresql":
             return cast("Sequence[Row]", connection.exec_driver_sql(self.postgresql, (list(keys),)).all())
-        return cast("Sequence[Row]", connection.exec_driver_sql(self.sqlite, (json.dumps(list(keys)),)).all())
+        return _driver(connection).execute(self.sqlite, (json.dumps(list(keys)),)).fetchall()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,4 +76,9 @@ class Change:
         if connection.dialect.name == "postgresql":
             connection.exec_driver_sql(self.postgresql, tuple(map(list, zip(*rows, strict=True))))
         else:
-            connection.exec_driver_sql(self.sqlite, list(rows))
+            _driver(connection).executemany(self.sqlite, rows)
+
+
+def _driver(connection: Connection) -> sqlite3.Connection:
+    """Answer SQLite's own connection, in the same transaction."""
+    return cast("sqlite3.Connection", connection.connection.driver_connection)

@@ -1,6 +1,7 @@
 """Who presents an access token, and the rotation of refresh tokens: the busiest statements (see `db/hot.py`)."""
 
-from ostiary.db.hot import Change, Lookup, Selection
+from ostiary.db.hot import Change, Lookup, Selection, Statement
+from ostiary.sessions.models import sessions
 
 _COLUMNS = "u.id, s.user_id, u.is_active, u.is_superuser, s.revoked_at, s.revoked_because, s.expires_at, s.last_used_at"
 
@@ -46,3 +47,22 @@ ROTATION = Change(
     ),
 )
 """What a rotation, or a replay, leaves in a session."""
+
+USER_FOR_SESSION = Statement(
+    "SELECT u.id, u.email, u.username, u.is_active, u.is_superuser, u.created_at, u.updated_at "
+    "FROM users u WHERE u.id = ?1",
+    locking="FOR UPDATE",
+)
+"""The user whose session is about to begin."""
+
+NEW_SESSION = Statement(
+    f"INSERT INTO sessions ({', '.join(sessions.columns.keys())}) "
+    f"VALUES ({', '.join(f'?{number}' for number in range(1, len(sessions.columns) + 1))})"
+)
+
+ROOM_FOR_SESSION = Statement(
+    "UPDATE sessions SET revoked_at = ?3, revoked_because = ?4 WHERE id IN ("
+    "SELECT s.id FROM sessions s WHERE s.user_id = ?1 AND s.id <> ?2 AND s.revoked_at IS NULL AND s.expires_at > ?3 "
+    "ORDER BY s.created_at DESC, s.id LIMIT 9223372036854775807 OFFSET ?5)"
+)
+"""Ends a user's oldest live sessions beside a new one: all but the given number of the newest."""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table
 
-from ostiary.db.types import Moment, UserId, from_milliseconds, metadata
+from ostiary.db.types import Moment, UserId, from_milliseconds, metadata, to_milliseconds
 from ostiary.users.models import User, from_stored
 
 sessions = Table(
@@ -64,6 +64,12 @@ class Held(NamedTuple):
 
 
 _WIDTH = len(sessions.columns)
+
+
+def to_stored(session: Session) -> list[Any]:
+    """Turn a session into the values of its row, as the database holds them."""
+    values = (getattr(session, column.name) for column in sessions.columns)
+    return [to_milliseconds(value) if isinstance(value, datetime) else value for value in values]
 
 
 def held_from_stored(row: Sequence[Any]) -> Held:
