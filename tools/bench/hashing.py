@@ -4,6 +4,8 @@ import math
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 
 from tools.bench import databases
 from tools.bench.hot import USERS, OstiarySide
@@ -29,12 +31,13 @@ def measure(results: Results, bars: set[str], *, rounds: int, seconds: float) ->
         side = OstiarySide.of(server, USERS)
         for turn in range(1, rounds + 1):
             print(f"Logins, round {turn} of {rounds}", flush=True)
-            if bars & {"P5", "P8"}:
-                capacity(results, side, seconds=2 * seconds)
-            if "P6" in bars:
-                beside(results, side, seconds=2 * seconds)
-            if "P8" in bars:
-                overload(results, side, seconds=2 * seconds)
+            for name, part in ORDER.items():
+                if not bars & part.needed_by:
+                    continue
+                try:
+                    part.measure(results, side, seconds=2 * seconds)
+                except LoadFailedError as failure:
+                    results.fail(name, str(failure))
 
 
 def capacity(results: Results, side: OstiarySide, *, seconds: float) -> None:
@@ -52,7 +55,7 @@ def beside(results: Results, side: OstiarySide, *, seconds: float) -> None:
     logins = Client.closed(side.server.spot, side.logins(), seconds=seconds + 2.0)
     time.sleep(2.0)
     reads = Client.open(side.server.spot, _reads(side), rate=READS_PER_SECOND, seconds=seconds - 1.0).result()
-    saturating = logins.result()
+    saturating = logins.result("503")  # on a slow machine 32 are more than the queue takes; of the reads none may fail
     results.note("beside-logins.read-p99", reads.latency_ms[P99], "ms")
     results.figures["beside-logins.read-p99"].latency_ms = reads.latency_ms
     results.note_load("beside-logins.login", saturating)
@@ -61,7 +64,9 @@ def beside(results: Results, side: OstiarySide, *, seconds: float) -> None:
 def overload(results: Results, side: OstiarySide, *, seconds: float) -> None:
     """Offer ten times the capacity by the clock; watch goodput, refusals, health and memory, then wait for calm."""
     spot = side.server.spot
-    peak = results.figures["login.all-cores"].values[-1]
+    peak = results.median("login.all-cores")
+    if peak is None:
+        raise LoadFailedError("the peak is not known")
     before = _login_seconds(side)
     memory = pss_mb(side.server.pid)
     logins = Client.open(spot, side.login_requests(), rate=OVERLOAD * peak, seconds=seconds)
@@ -85,6 +90,21 @@ def overload(results: Results, side: OstiarySide, *, seconds: float) -> None:
     results.note("overload.memory-before", memory, "MB")
     results.note("overload.memory", most, "MB")
     results.note("overload.recovery", recovery, "s")
+
+
+@dataclass(frozen=True)
+class Part:
+    """One of the measurements, and the bars that need it."""
+
+    measure: Callable[..., None]
+    needed_by: set[str]
+
+
+ORDER = {
+    "logins on all cores": Part(capacity, {"P5", "P8"}),
+    "reads beside logins": Part(beside, {"P6"}),
+    "overload": Part(overload, {"P8"}),
+}
 
 
 def _health(probes: Client) -> dict[str, float]:
