@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ostiary.clock import Clock
-    from ostiary.credentials.breached import BreachedPasswords
+    from ostiary.crypto.breached import BreachedPasswords
     from ostiary.crypto.passwords import PasswordHasher
     from ostiary.crypto.sealed import Sealer
     from ostiary.crypto.secret import Secret

@@ -10,7 +10,7 @@ import threading
 import unicodedata
 from functools import partial
 
-from ostiary.credentials.breached import BreachedPasswords
+from ostiary.crypto.breached import BreachedPasswords
 from ostiary.problems import InvalidInput
 
 MAX_CODE_POINTS = 256

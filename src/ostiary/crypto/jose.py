@@ -34,7 +34,7 @@ _LEAST_SECRET_CHARACTERS = 43  # 32 bytes in base64url (RFC 7518 §3.2)
 _RSA_BITS = range(2048, 4096 + 1)  # TK-1; the upper end bounds what a check may cost
 _LEAST_RSA_EXPONENT = 65537  # FIPS 186-5 §A.1.1
 _LAST_SECOND = 253_402_300_799  # the end of the year 9999, the last that a datetime can hold
-_IAT_AHEAD_SECONDS = 60
+IAT_AHEAD_SECONDS = 60
 """How far ahead `iat` may be: a token of a sister node is good at once though its clock is ahead of ours.
 `exp` has no such tolerance, so that no token lives longer than it says (TK-2)."""
 
@@ -299,7 +299,7 @@ def check_claims(members: Mapping[str, Any], *, issuer: str, audience: str, toke
     if not (members["sub"] and members["jti"] and members["sid"]):
         raise TokenRefused("sub, jti or sid empty")
     issued_at, expires_at, seconds = members["iat"], members["exp"], now.timestamp()
-    if not (0 <= issued_at <= seconds + _IAT_AHEAD_SECONDS and expires_at <= _LAST_SECOND):
+    if not (0 <= issued_at <= seconds + IAT_AHEAD_SECONDS and expires_at <= _LAST_SECOND):
         raise TokenRefused("iat or exp out of range")
     if seconds >= expires_at:
         raise TokenRefused("expired")

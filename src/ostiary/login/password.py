@@ -11,6 +11,7 @@ from ostiary.context import App
 from ostiary.credentials.models import password_of, set_password
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.db import read_committed
+from ostiary.edge.source import Source
 from ostiary.login.throttle import Pair, book_attempt, forget_attempts, withdraw_attempt
 from ostiary.problems import InvalidCredentials, Problem, Unavailable
 from ostiary.sessions.beginning import begin_session
@@ -18,7 +19,6 @@ from ostiary.sessions.models import Held
 from ostiary.sessions.tokens import TokenPair
 from ostiary.users.address import canonical_email
 from ostiary.users.models import User, user_by_email_key
-from ostiary.web.source import Source
 
 AMR = "pwd"
 

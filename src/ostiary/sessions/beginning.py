@@ -5,7 +5,8 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from ostiary.crypto.opaque import new_id, token_hash
-from ostiary.sessions.gate import admit
+from ostiary.problems import InvalidCredentials
+from ostiary.sessions.gate import Standing, admit
 from ostiary.sessions.models import Held, Session, sessions
 from ostiary.sessions.rotation import Lifetimes
 from ostiary.sessions.tokens import Tokens
@@ -49,7 +50,10 @@ def begin_session(
         refresh_expires_at=now + min(lifetimes.refresh_idle, lifetimes.refresh_absolute),
         expires_at=now + lifetimes.refresh_absolute,
     )
-    held = admit(None if user is None else Held(session, user), user_id=user_id, now=now)
+    if user is None:
+        raise InvalidCredentials(reason="no such user")
+    held = Held(session, user)
+    admit(Standing.of(held), user_id=user_id, now=now)
     refresh_hash = token_hash(tokens.mint_refresh(session))
     values = {column.name: getattr(session, column.name) for column in sessions.columns}
     connection.execute(insert(sessions).values(values | {"refresh_hash": refresh_hash}))

@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection, func, select
 
+from ostiary.db import Database
 from ostiary.problems import NotFound
-from ostiary.users.models import User, from_row, select_users, users, users_by_id
+from ostiary.users.hot import USER
+from ostiary.users.models import User, from_row, from_stored, select_users, users
 
 
 class DirectoryVisibility(StrEnum):
@@ -54,14 +56,13 @@ class Page:
     total: int
 
 
-def read_users(connection: Connection, wanted: list[Wanted]) -> list[User | Exception]:
-    """Answer many requests for one user each, in one statement; NotFound for those who are not to be seen."""
-    found = users_by_id(connection, {want.user_id for want in wanted if want.scope.holds(want.user_id)})
-    answers: list[User | Exception] = []
-    for want in wanted:
-        user = found.get(want.user_id) if want.scope.holds(want.user_id) else None
-        answers.append(NotFound() if user is None else user)
-    return answers
+async def read_users(db: Database, wanted: list[Wanted]) -> list[User | Exception]:
+    """Answer many requests for one user each, from one snapshot; NotFound for those who are not to be seen."""
+    rows = await db.look_up(USER, [(want.user_id,) for want in wanted])
+    return [
+        NotFound() if row is None or not want.scope.holds(want.user_id) else from_stored(row)
+        for want, row in zip(wanted, rows, strict=True)
+    ]
 
 
 def list_users(connection: Connection, scope: Scope, *, skip: int, limit: int) -> Page:
