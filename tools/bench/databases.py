@@ -36,6 +36,8 @@ def ostiary(users: int) -> Path:
 
 def fill(users: int, *where: str) -> None:
     """Fill a database with users who all have one password."""
+    if not FILLER.exists():
+        raise RuntimeError(f"there is no {FILLER.relative_to(ROOT)} in this checkout to fill a database with")
     print(f"  filling a database with {users:,} users", flush=True)
     subprocess.run([sys.executable, str(FILLER), "--users", str(users), *where], check=True, cwd=ROOT)
 

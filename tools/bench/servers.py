@@ -45,12 +45,16 @@ class Process:
         self.started_in_seconds = 0.0
 
     def __enter__(self) -> Self:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("OSTIARY_")}
         command = [word.replace("{port}", str(self.spot.port)) for word in self._command]
         began = time.perf_counter()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=kept | self._environment, cwd=ROOT
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=environment() | self._environment,
+                cwd=ROOT,
             )
         while not self._is_ready():
             if self._process.poll() is not None or time.perf_counter() > began + START_SECONDS:
@@ -140,6 +144,14 @@ class Bare(Process):
         options += ["--no-server-header", "--no-proxy-headers", "--port", "{port}"]
         command = [sys.executable, "-m", "uvicorn", "tools.bench.floors:answer", *options]
         super().__init__(command, log=log, core=core, environment={})
+
+
+def environment() -> dict[str, str]:
+    """Give the environment of an ordinary shell: no settings of ours, and byte code kept, as installations have it."""
+    left_out = {"PYTHONDONTWRITEBYTECODE"}
+    return {
+        name: value for name, value in os.environ.items() if not name.startswith("OSTIARY_") and name not in left_out
+    }
 
 
 def free_port() -> int:

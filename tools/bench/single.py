@@ -1,6 +1,5 @@
 """P9 and P10, and the floors: what one process costs, how fast users come in, what nobody can be faster than."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -10,7 +9,7 @@ from tools.bench import databases
 from tools.bench.hot import USERS
 from tools.bench.machine import CACHE, ROOT, SERVER_CORE, pinned, pss_mb, rss_mb
 from tools.bench.results import Results
-from tools.bench.servers import BIN, Ostiary, PocketBase
+from tools.bench.servers import BIN, Ostiary, PocketBase, environment
 
 STARTS = 5
 SETTLE_SECONDS = 3.0
@@ -49,10 +48,9 @@ def imports(results: Results, *, users: int) -> None:
     shutil.rmtree(data_dir, ignore_errors=True)
     where = ["--data-dir", str(data_dir)]
     databases.make_superuser(*where)  # a new installation; only the import itself is timed
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("OSTIARY_")}
     began = time.perf_counter()
     command = [str(BIN / "ostiary"), "user", "import", str(file), *where]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=kept, cwd=ROOT)
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment(), cwd=ROOT)
     taken = time.perf_counter() - began
     if ended.returncode:
         raise RuntimeError(f"`ostiary user import` failed: {(ended.stderr or ended.stdout).strip()[-300:]}")
