@@ -46,7 +46,10 @@ def main() -> int:
     parser.add_argument("--report", action="store_true", help="write page and plots from results.json again")
     given = parser.parse_args()
     if given.report:
-        report.write(given.out or PUBLISHED)
+        place = given.out or PUBLISHED
+        if not (place / report.RESULTS).exists():
+            parser.error(f"there is no {report.RESULTS} in {place} yet: `make bench` makes it")
+        report.write(place)
         return 0
     try:
         chosen = bars.chosen(given.only)
