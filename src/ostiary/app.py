@@ -37,7 +37,7 @@ from ostiary.sessions.tokens import Tokens
 from ostiary.settings import Settings
 from ostiary.upkeep import EVERY_SECONDS, Upkeep, renew_keys
 from ostiary.users import routes as users_routes
-from ostiary.users.listing import read_users
+from ostiary.users.listing import list_pages, read_users
 from ostiary.web.application import Application
 from ostiary.web.caller import Caller
 from ostiary.web.endpoint import Endpoint
@@ -95,6 +95,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         callers=Coalescer(lambda batch: identify(db, batch, now=clock.now(), last_uses=last_uses)),
         rotations=Coalescer(lambda batch: db.write(rotate, batch, tokens=tokens, lifetimes=lifetimes, now=clock.now())),
         user_reads=Coalescer(lambda batch: read_users(db, batch)),
+        user_pages=Coalescer(lambda batch: db.read(list_pages, batch)),
     )
 
 

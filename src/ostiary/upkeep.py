@@ -16,10 +16,12 @@ from ostiary.keys.schedule import is_due
 from ostiary.login.throttle import purge_throttles
 from ostiary.sessions.access import write_last_uses
 from ostiary.sessions.ending import purge_sessions
+from ostiary.users.counting import fold_counts
 
 EVERY_SECONDS = 5.0
 PURGE_EVERY = timedelta(hours=1)
 PURGED_AT_ONCE = 2000
+FOLDED_AT_ONCE = 2000
 EXPIRED_KEPT_FOR = timedelta(days=7)
 """LA-4."""
 
@@ -53,7 +55,7 @@ class Upkeep:
 
     async def _round(self) -> None:
         """Do every step, whatever happens to the others; keys first, since revoking one cannot wait."""
-        for step in (partial(renew_keys, self._app), self._write_last_uses, self._purge):
+        for step in (partial(renew_keys, self._app), self._write_last_uses, self._fold_counts, self._purge):
             try:
                 await step()
             except Unreachable as problem:
@@ -65,6 +67,11 @@ class Upkeep:
         uses = self._app.last_uses.take()
         if uses:
             await self._app.db.write(write_last_uses, uses)
+
+    async def _fold_counts(self) -> None:
+        """Keep short what every list of users reads beside the counts."""
+        while await self._app.db.write(fold_counts, limit=FOLDED_AT_ONCE) == FOLDED_AT_ONCE:
+            pass  # in slices, as below
 
     async def _purge(self) -> None:
         """Clear away what nothing can come of any more. No limit depends on it: those are judged at use."""

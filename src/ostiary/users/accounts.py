@@ -9,6 +9,7 @@ from sqlalchemy import Connection, delete, func, select, update
 from ostiary.db.statements import insert_into
 from ostiary.problems import Forbidden, InvalidInput, NotFound
 from ostiary.users.address import canonical_email, canonical_username
+from ostiary.users.counting import note_added, note_removed
 from ostiary.users.models import MAX_ID, User, user_by_email_key, user_by_id, user_by_username_key, users
 
 
@@ -60,6 +61,7 @@ def add_user(connection: Connection, *, email: str, username: str, is_superuser:
     if user_id is None:
         _refuse_taken(connection, email_key, username_key)
         raise EmailTaken(reason="taken by somebody who was gone again a moment later")
+    note_added(connection, [user_id])
     return User(user_id, email, username, True, is_superuser, created, created)  # noqa: FBT003 - a row, in its order
 
 
@@ -100,7 +102,10 @@ def delete_user(connection: Connection, user_id: int) -> None:
     Raises NotFound, LastSuperuser.
     """
     user = _existing(connection, user_id)
-    connection.execute(delete(users).where(users.c.id == user_id))
+    gone = connection.execute(delete(users).where(users.c.id == user_id).returning(users.c.id)).first()
+    if gone is None:  # somebody else was quicker; nobody may be counted out twice
+        raise NotFound
+    note_removed(connection, [user_id])
     _keep_one_superuser(connection, lost=user)
 
 

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, literal, select, true
 
 from ostiary.db import Database
 from ostiary.problems import NotFound
+from ostiary.users.counting import find_places
 from ostiary.users.hot import USER
-from ostiary.users.models import User, from_row, from_stored, select_users, users
+from ostiary.users.models import User, from_row, from_stored, select_users, users, users_by_id
 
 
 class DirectoryVisibility(StrEnum):
@@ -48,6 +49,14 @@ class Wanted(NamedTuple):
     scope: Scope
 
 
+class PageWanted(NamedTuple):
+    """One page of users that somebody asks for."""
+
+    scope: Scope
+    skip: int
+    limit: int
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of users in the order of their ids, and how many there are in all."""
@@ -65,10 +74,67 @@ async def read_users(db: Database, wanted: list[Wanted]) -> list[User | Exceptio
     ]
 
 
-def list_users(connection: Connection, scope: Scope, *, skip: int, limit: int) -> Page:
-    """Answer one page of the users in scope. `skip` from 0, `limit` at least 1."""
-    page = select_users().order_by(users.c.id).offset(skip).limit(limit)
-    count = select(func.count()).select_from(users)
-    if scope.only is not None:
-        page, count = page.where(users.c.id == scope.only), count.where(users.c.id == scope.only)
-    return Page([from_row(row) for row in connection.execute(page)], connection.execute(count).scalar_one())
+def list_pages(connection: Connection, wanted: list[PageWanted]) -> list[Page | Exception]:
+    """Answer many requests for a page each, in a fixed few statements (on SQLite, one more for each page).
+
+    What it costs depends neither on how many users there are nor on how many are skipped: the counts say in which
+    block of ids a page begins. `skip` from 0, `limit` at least 1.
+    """
+    everybody = {(want.skip, want.limit) for want in wanted if want.scope.only is None}
+    pages = _pages_of_all(connection, sorted(everybody)) if everybody else {}
+    alone = {want.scope.only for want in wanted if want.scope.only is not None}
+    found = users_by_id(connection, alone) if alone else {}
+    answers: list[Page | Exception] = []
+    for want in wanted:
+        if want.scope.only is None:
+            answers.append(pages[want.skip, want.limit])
+        else:
+            user = found.get(want.scope.only)
+            answers.append(Page([user] if user and not want.skip else [], 0 if user is None else 1))
+    return answers
+
+
+def _pages_of_all(connection: Connection, asked: list[tuple[int, int]]) -> dict[tuple[int, int], Page]:
+    total, places = find_places(connection, {skip for skip, _ in asked})
+    begun = [(skip, limit) for skip, limit in asked if skip in places]
+    stretches = [Stretch(*places[skip], limit) for skip, limit in begun]
+    pages = {key: Page([], total) for key in asked}
+    for key, items in zip(begun, _items(connection, stretches), strict=True):
+        pages[key] = Page(items, total)
+    return pages
+
+
+class Stretch(NamedTuple):
+    """Users in the order of their ids: from this id on, after leaving out some, so many at most."""
+
+    first: int
+    left_out: int
+    limit: int
+
+
+def _items(connection: Connection, stretches: list[Stretch]) -> list[list[User]]:
+    """Answer the users of each stretch."""
+    if connection.dialect.name == "postgresql":
+        return _items_at_once(connection, stretches)
+    first, left_out, limit = (bindparam(name, type_=BigInteger) for name in Stretch._fields)
+    query = select_users().where(users.c.id >= first).order_by(users.c.id).offset(left_out).limit(limit)
+    return [[from_row(row) for row in connection.execute(query, stretch._asdict())] for stretch in stretches]
+
+
+def _items_at_once(connection: Connection, stretches: list[Stretch]) -> list[list[User]]:
+    answers: list[list[User]] = [[] for _ in stretches]
+    if stretches:
+        columns = (literal(list(column), ARRAY(BigInteger)) for column in zip(*stretches, strict=True))
+        asked = func.unnest(*columns).table_valued(*Stretch._fields, with_ordinality="place").render_derived()
+        page = (
+            select_users()
+            .where(users.c.id >= asked.c.first)
+            .order_by(users.c.id)
+            .offset(asked.c.left_out)
+            .limit(asked.c.limit)
+            .lateral("page")
+        )
+        query = select(asked.c.place, *page.c).select_from(asked.join(page, true())).order_by(asked.c.place, page.c.id)
+        for place, *values in connection.execute(query):
+            answers[place - 1].append(User(*values))
+    return answers

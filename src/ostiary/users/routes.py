@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from ostiary.context import App
 from ostiary.problems import InvalidInput, NotFound
-from ostiary.users.listing import DirectoryVisibility, Scope, Wanted, list_users, scope_of
+from ostiary.users.listing import DirectoryVisibility, PageWanted, Scope, Wanted, scope_of
 from ostiary.users.models import MAX_ID
 from ostiary.users.schemas import UserOut, UserPage, user_json
 from ostiary.web.caller import Caller, caller_of
@@ -34,7 +34,7 @@ async def read_page(request: Request) -> Response:
     app, caller = app_of(request), caller_of(request)
     skip = parse_count(request, "skip", default=0, least=0, most=MAX_SKIP)
     limit = parse_count(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
-    page = await app.db.read(list_users, _scope(app, caller), skip=skip, limit=limit)
+    page = await app.user_pages(PageWanted(_scope(app, caller), skip, limit))
     items = ",".join(map(user_json, page.items))
     return JSON(f'{{"items":[{items}],"total":{page.total},"skip":{skip},"limit":{limit}}}'.encode())
 
