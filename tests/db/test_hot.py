@@ -15,7 +15,7 @@ from ostiary.db.types import to_milliseconds
 from ostiary.login.hot import CANDIDATE
 from ostiary.sessions.hot import CALLER, HELD_FOR_CHANGE, NEW_SESSION, ROTATION
 from ostiary.sessions.models import Held, Session, held_from_stored, sessions, to_stored
-from ostiary.users.hot import USER
+from ostiary.users.hot import USER, USERS_FROM
 from ostiary.users.models import COLUMNS, User, from_row, from_stored, select_users, users
 from tests.login.inside import remove_password
 from tests.people import signed_in
@@ -145,3 +145,20 @@ def test_a_session_is_stored_as_it_is(server: Server, client: httpx.Client) -> N
 
     copy, stored = in_words(server, query)
     assert copy == stored
+
+
+def test_users_from_an_id_on(server: Server, client: httpx.Client) -> None:
+    ids = [signed_in(client).id for _ in range(4)]
+    stretches = [(ids[0], 0, 2), (ids[1], 1, 100), (1, 0, 100), (ids[3] + 1, 0, 5), (ids[0], 2, 1)]
+
+    def query(connection: Connection) -> tuple[list[list[User]], list[list[User]]]:
+        in_order = select_users().order_by(users.c.id)
+        expected = [
+            [from_row(row) for row in connection.execute(in_order.where(users.c.id >= first).offset(skip).limit(most))]
+            for first, skip, most in stretches
+        ]
+        return expected, [[from_stored(row) for row in rows] for rows in USERS_FROM.rows(connection, stretches)]
+
+    expected, found = in_words(server, query)
+    assert found == expected
+    assert [len(page) for page in found[::4]] == [2, 1]

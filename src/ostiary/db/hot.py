@@ -63,6 +63,29 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
+class Stretches:
+    """Several rows for each of many items, inside a flow."""
+
+    sqlite: str
+    """Answers one item, whose parameters are `?1`, `?2`, … It is run for each."""
+    postgresql: str
+    """Answers all items in one statement. Parameter n is the array of the n-th members of the items; the first column
+    of the answer is the item's place, from 1, in their order."""
+
+    def rows(self, connection: Connection, items: Sequence[Row]) -> list[list[Row]]:
+        """Answer each item's rows, values as the database holds them."""
+        if connection.dialect.name != "postgresql":
+            driver = _driver(connection)
+            return [driver.execute(self.sqlite, item).fetchall() for item in items]
+        answers: list[list[Row]] = [[] for _ in items]
+        if items:
+            arrays = tuple(map(list, zip(*items, strict=True)))
+            for place, *row in connection.exec_driver_sql(self.postgresql, arrays):
+                answers[place - 1].append(tuple(row))
+        return answers
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """The same change for many rows, each with values of its own, inside a flow."""
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import ARRAY, BigInteger, Connection, bindparam, func, literal, select, true
+from sqlalchemy import Connection
 
 from ostiary.db import Database
 from ostiary.problems import NotFound
 from ostiary.users.counting import find_places
-from ostiary.users.hot import USER
-from ostiary.users.models import User, from_row, from_stored, select_users, users, users_by_id
+from ostiary.users.hot import USER, USERS_FROM
+from ostiary.users.models import User, from_stored, users_by_id
 
 
 class DirectoryVisibility(StrEnum):
@@ -97,44 +97,8 @@ def list_pages(connection: Connection, wanted: list[PageWanted]) -> list[Page | 
 def _pages_of_all(connection: Connection, asked: list[tuple[int, int]]) -> dict[tuple[int, int], Page]:
     total, places = find_places(connection, {skip for skip, _ in asked})
     begun = [(skip, limit) for skip, limit in asked if skip in places]
-    stretches = [Stretch(*places[skip], limit) for skip, limit in begun]
+    stretches = [(*places[skip], limit) for skip, limit in begun]
     pages = {key: Page([], total) for key in asked}
-    for key, items in zip(begun, _items(connection, stretches), strict=True):
-        pages[key] = Page(items, total)
+    for key, rows in zip(begun, USERS_FROM.rows(connection, stretches), strict=True):
+        pages[key] = Page([from_stored(row) for row in rows], total)
     return pages
-
-
-class Stretch(NamedTuple):
-    """Users in the order of their ids: from this id on, after leaving out some, so many at most."""
-
-    first: int
-    left_out: int
-    limit: int
-
-
-def _items(connection: Connection, stretches: list[Stretch]) -> list[list[User]]:
-    """Answer the users of each stretch."""
-    if connection.dialect.name == "postgresql":
-        return _items_at_once(connection, stretches)
-    first, left_out, limit = (bindparam(name, type_=BigInteger) for name in Stretch._fields)
-    query = select_users().where(users.c.id >= first).order_by(users.c.id).offset(left_out).limit(limit)
-    return [[from_row(row) for row in connection.execute(query, stretch._asdict())] for stretch in stretches]
-
-
-def _items_at_once(connection: Connection, stretches: list[Stretch]) -> list[list[User]]:
-    answers: list[list[User]] = [[] for _ in stretches]
-    if stretches:
-        columns = (literal(list(column), ARRAY(BigInteger)) for column in zip(*stretches, strict=True))
-        asked = func.unnest(*columns).table_valued(*Stretch._fields, with_ordinality="place").render_derived()
-        page = (
-            select_users()
-            .where(users.c.id >= asked.c.first)
-            .order_by(users.c.id)
-            .offset(asked.c.left_out)
-            .limit(asked.c.limit)
-            .lateral("page")
-        )
-        query = select(asked.c.place, *page.c).select_from(asked.join(page, true())).order_by(asked.c.place, page.c.id)
-        for place, *values in connection.execute(query):
-            answers[place - 1].append(User(*values))
-    return answers
