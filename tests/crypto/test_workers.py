@@ -1,6 +1,8 @@
 """Threads with a bounded queue: real ones, held where a test wants to look."""
 
 import asyncio
+import os
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import datetime
@@ -192,6 +194,38 @@ def test_as_much_is_done_at_once_as_there_are_threads() -> None:
 
 async def _gather(workers: Workers, lane: Lane, meeting: threading.Barrier, *, count: int) -> list[int]:
     return sorted(await asyncio.gather(*(workers.run(lane, meeting.wait, 30) for _ in range(count))))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has niceness by thread")
+def test_the_threads_stand_back_behind_the_event_loop(blocked: Blocked) -> None:
+    async def scenario() -> int:
+        return await blocked.workers.run(blocked.left, _niceness)
+
+    before = _niceness()
+    assert asyncio.run(scenario()) > before
+    assert _niceness() == before
+
+
+def test_where_priorities_cannot_be_changed_the_work_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[int] = []
+
+    def refuse(*arguments: int) -> None:
+        tried.extend(arguments)
+        raise PermissionError
+
+    monkeypatch.setattr(os, "setpriority", refuse)
+    for platform in ("linux", "darwin"):
+        monkeypatch.setattr("ostiary.crypto.workers.sys.platform", platform)
+        lane = Lane(0.5)
+        workers = Workers("refused", count=1, lanes=(lane,), clock=SystemClock())
+        tried.clear()
+        assert asyncio.run(workers.run(lane, lambda: "done")) == "done"
+        assert bool(tried) == (platform == "linux")
+        workers.close()
+
+
+def _niceness() -> int:
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 def test_work_may_fail_and_the_threads_go_on(blocked: Blocked) -> None:

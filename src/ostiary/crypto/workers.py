@@ -2,11 +2,13 @@
 
 import asyncio
 import math
+import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, Generic, ParamSpec, TypeVar, cast
 
@@ -18,6 +20,8 @@ LONGEST_WAIT_SECONDS = 2.0
 
 _WEIGHT_OF_LATEST = 0.1
 """In the moving averages of how long work takes: half of it from the last seven pieces."""
+_NICENESS = 10
+"""Of the threads: enough that the event loop gets a processor at once, and they still get what is left."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,7 +51,7 @@ class Lane:
 
 
 class Workers:
-    """A number of threads, and one bounded queue with a lane for each kind of work.
+    """A number of threads of low priority, and one bounded queue with a lane for each kind of work.
 
     Lanes are timed apart, or else many quick pieces would make room for too many slow ones. They are served in turn.
     One lane may fill the whole queue while the others leave it room; each can always have its equal share, for which
@@ -60,7 +64,7 @@ class Workers:
         self._lanes = tuple(lanes)
         self._turns = deque(lanes)
         self._clock = clock
-        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name)
+        self._executor = ThreadPoolExecutor(count, thread_name_prefix=name, initializer=_yield_to_others)
         self._lock = threading.Lock()
         self._busy = 0
         self._closed = False
@@ -176,3 +180,10 @@ class Workers:
 
 def _full(waiting: int, seconds: float) -> Unavailable:
     return Unavailable(reason=f"{waiting} wait already", retry_after_seconds=math.ceil(seconds))
+
+
+def _yield_to_others() -> None:
+    """Let the calling thread stand back behind the event loop. Only Linux has niceness by thread."""
+    if sys.platform == "linux":
+        with suppress(OSError):  # a sandbox that forbids it; the work is done all the same
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
