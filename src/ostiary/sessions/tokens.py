@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from ostiary.crypto import jose
+from ostiary.crypto import jose, jwk
 from ostiary.crypto.opaque import new_id, same, token_hash
 from ostiary.crypto.secret import Secret
 from ostiary.keys.ring import KeyRing
@@ -60,9 +60,9 @@ class Tokens:
         self._refresh_audience = f"{issuer}/api/v1/auth/refresh"
         self._access_lifetime_seconds = access_lifetime_seconds
         self._refresh_keys = [
-            jose.shared_key(key, kid) for key, kid in zip(secret.derive_all(_KEY), secret.fingerprints, strict=True)
+            jwk.shared_key(key, kid) for key, kid in zip(secret.derive_all(_KEY), secret.fingerprints, strict=True)
         ]
-        self._refresh_verifiers = jose.key_ring(key.verification_key() for key in self._refresh_keys)
+        self._refresh_verifiers = jwk.key_ring(key.verification_key() for key in self._refresh_keys)
         # What was checked once about a whole token and time does not change; for one version of the key set (SK-4).
         self._accepted: dict[str, _Accepted] = {}
         self._accepted_version = -1
@@ -109,7 +109,7 @@ class Tokens:
         return None
 
     def _mint_refresh(
-        self, key: jose.SigningKey, session: Session, generation: int, issued_at: datetime, expires_at: datetime
+        self, key: jwk.SigningKey, session: Session, generation: int, issued_at: datetime, expires_at: datetime
     ) -> str:
         claims = {
             "iss": self._issuer,
