@@ -32,7 +32,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     FOUNDATION,
     ("keys", "users", "migrations"),
     ("credentials", "sessions"),
-    ("login", "health", "reference"),
+    ("login", "transfer", "health", "reference"),
     ("upkeep",),
     ("app",),
     ("cli",),
@@ -40,7 +40,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 )
 """The parts of the package, from the ground up. A part imports from below its own level; the foundation also itself."""
 
-SLICES = ("keys", "users", "credentials", "sessions", "login")
+SLICES = ("keys", "users", "credentials", "sessions", "login", "transfer")
 VAGUE_NAMES = {"base", "common", "helpers", "repository", "service", "utils"}
 CLOCK = {"now", "utcnow", "today"}
 TIMERS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime"}

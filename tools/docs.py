@@ -104,6 +104,7 @@ takes notice at once, of changed keys within seconds. Where there is no installa
 | 1 | refused (no such user, name taken, last superuser), or the answer is no |
 | 2 | wrong usage or settings; all mistakes in the settings are listed at once |
 | 3 | the surroundings are not as they must be: nothing installed there, database away or newer, port taken |
+| 4 | done, but not everything could go with it: an import rejected lines, an export left hashes out |
 | 130 | interrupted |
 
 What goes wrong is one line on standard error. What a command has to say for scripts is on standard output; `--json`

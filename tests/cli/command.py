@@ -88,6 +88,12 @@ class Installation:
             os.close(ours)
             os.close(theirs)
 
+    def begin(self, *arguments: str) -> Any:
+        """Start a command that nobody listens to, and answer its process, to be waited for or killed."""
+        with tempfile.TemporaryFile() as stdin, tempfile.TemporaryFile() as out:
+            streams = [multiprocessing.reduction.DupFd(file.fileno()) for file in (stdin, out, out)]
+            return self._start(arguments, streams=streams)
+
     def make(self, username: str = "root", *, email: str = "", is_superuser: bool = False) -> int:
         """Make a user with PASSWORD, and the installation where there is none; answer the id."""
         arguments = ["user", "create", "--email", email or f"{username}@example.com", "--username", username]

@@ -6,6 +6,8 @@ from typing import Annotated, TypeAlias
 import typer
 
 from ostiary.cli.asking import ask_password, confirm, read_password
+from ostiary.cli.moving.exports import export_users
+from ostiary.cli.moving.imports import import_users
 from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, Yes, with_app, with_database
 from ostiary.cli.output import print_facts, print_json, print_table, yes_or_no
 from ostiary.clock import SystemClock
@@ -23,6 +25,9 @@ from ostiary.users.schemas import timestamp, user_out
 MOST_LISTED = 10_000
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False)
+
+cli.command("import")(import_users)
+cli.command("export")(export_users)
 
 Who: TypeAlias = Annotated[str, typer.Argument(metavar="WHO", help="Id, e-mail address or username.")]
 

@@ -7,6 +7,7 @@ Two kinds of function: `parse_…` judges what somebody wants to be called and r
 import hashlib
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 import idna
 
@@ -23,6 +24,9 @@ _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]"
 _DOT_ATOM = re.compile(rf"{_ATEXT}+(?:\.{_ATEXT}+)*")
 _LABEL = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 _USERNAME = re.compile(r"[A-Za-z0-9._-]{3,64}")
+
+_REMEMBERED_DOMAINS = 4096
+"""Most addresses are at few domains; an import reads each of those once."""
 
 _SINGLE_LABELS = frozenset({"localhost"})
 """Other names of one label are no fully-qualified domains, which RFC 5321 §2.3.5 asks for, and mostly typing slips."""
@@ -93,6 +97,7 @@ def canonical_username(text: str) -> str:
         return _key_of_garbage(text)
 
 
+@lru_cache(maxsize=_REMEMBERED_DOMAINS)
 def _parse_domain(text: str) -> str:
     """Give a domain name as lower-case A-labels. Raises InvalidInput."""
     domain = text.lower() if text.isascii() else _a_labels(text)

@@ -14,7 +14,7 @@ from ostiary.db import Database
 from ostiary.problems import NotFound
 from ostiary.users.counting import find_places
 from ostiary.users.hot import USER, USERS_FROM
-from ostiary.users.models import User, from_stored, users_by_id
+from ostiary.users.models import User, from_row, from_stored, select_users, users, users_by_id
 
 
 class DirectoryVisibility(StrEnum):
@@ -102,3 +102,9 @@ def _pages_of_all(connection: Connection, asked: list[tuple[int, int]]) -> dict[
     for key, rows in zip(begun, USERS_FROM.rows(connection, stretches), strict=True):
         pages[key] = Page([from_stored(row) for row in rows], total)
     return pages
+
+
+def users_after(connection: Connection, user_id: int, *, limit: int) -> list[User]:
+    """Answer the users whose ids come next after one, in order: for those who walk through all of them."""
+    page = select_users().where(users.c.id > user_id).order_by(users.c.id).limit(limit)
+    return [from_row(row) for row in connection.execute(page)]
