@@ -52,7 +52,7 @@ def test_exported_users_are_the_same_after_an_import_elsewhere(
         log_in(client, Person({"email": "ann@example.com"}, PASSWORD))
 
 
-def test_hashes_go_out_only_when_asked_for(here: Installation, tmp_path: Path) -> None:
+def test_hashes_go_out_only_when_asked_for(here: Installation) -> None:
     here.make("ann")
     unsaid = here.run("user", "export")
     assert (unsaid.code, unsaid.out) == (2, "")
