@@ -17,7 +17,7 @@ PYTEST := $(BIN)/python -m pytest
 LOCK := pyproject.toml uv.lock tools/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt docs
+.PHONY: help run test check fmt docs bench bench-report
 
 ##@ Use
 run: .venv/.for-run ## Start the server on http://localhost:8000 (ARGS="--port 9000" passes options)
@@ -46,11 +46,18 @@ fmt: .venv/.for-dev ## Format the code and mend what the linter can mend
 docs: .venv/.for-dev ## Write the generated pages of docs/ anew
 	$(BIN)/python tools/docs.py
 
+##@ Measure it
+bench: .venv-bench/.ready ## Measure beside PocketBase and write docs/benchmarks/ (ARGS="--quick", "--only P1,P4", "--help")
+	@.venv-bench/bin/python -m tools.bench $(ARGS)
+
+bench-report: .venv-bench/.ready ## Write the page and the plots of docs/benchmarks/ again, without measuring
+	@.venv-bench/bin/python -m tools.bench --report
+
 ##@ Other
 help: ## Print this
 	@awk 'BEGIN { FS = ":.*## " } \
 		/^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+		/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 # What `make run` needs is part of what developers need, so the second install also counts as the first.
 .venv/.for-run: $(LOCK)
@@ -62,3 +69,8 @@ help: ## Print this
 	@echo "Installing what the lock says into .venv, with the tools for development"
 	@$(PYTHON) tools/bootstrap.py
 	@touch .venv/.for-run $@
+
+.venv-bench/.ready: $(LOCK)
+	@echo "Installing what the lock says into .venv-bench, with what make bench needs"
+	@$(PYTHON) tools/bootstrap.py --bench
+	@touch $@

@@ -1,10 +1,10 @@
 """Make or refresh `.venv`: find or fetch uv, then install exactly what uv.lock says.
 
-    python3 tools/bootstrap.py [--no-dev]
+    python3 tools/bootstrap.py [--no-dev | --bench]
 
 This needs Python and a network, nothing else: neither pip nor the venv module, which Debian packages apart.
 The Makefile calls it only when pyproject.toml or uv.lock changed. `--no-dev` leaves out what only tests and checks
-need, and keeps it where it is there already.
+need, and keeps it where it is there already. `--bench` fills `.venv-bench` instead, with what `make bench` needs.
 """
 
 import os
@@ -35,7 +35,6 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 CACHE = ROOT / ".cache" / "uv"
-VENV = ROOT / ".venv"
 DOWNLOAD_TIMEOUT_SECONDS = 60
 
 
@@ -110,17 +109,21 @@ def fits(url: str) -> bool:
     return any(tag.startswith(family) and tag.endswith(f"_{platform.machine()}") for tag in tags)
 
 
-def sync(uv: str, options: list[str]) -> int:
-    """Install the lock into `.venv`, which keeps the Python that it has; a new one gets the Python that runs this."""
+def sync(uv: str, venv: Path, options: list[str]) -> int:
+    """Install the lock into `venv`, which keeps the Python that it has; a new one gets the Python that runs this."""
     environment = {name: value for name, value in os.environ.items() if name != "VIRTUAL_ENV"}
-    environment |= {"UV_PROJECT_ENVIRONMENT": str(VENV), "UV_PYTHON_DOWNLOADS": "never"}
+    environment |= {"UV_PROJECT_ENVIRONMENT": str(venv), "UV_PYTHON_DOWNLOADS": "never"}
     trusted = ssl.get_default_verify_paths()
     if trusted.cafile or (trusted.capath and any(Path(trusted.capath).iterdir())):
         environment.setdefault("UV_SYSTEM_CERTS", "1")  # a company's own root certificate is found nowhere else
-    if not (VENV / "bin" / "python").exists():
+    if not (venv / "bin" / "python").exists():
         environment.setdefault("UV_PYTHON", sys.executable)
     return subprocess.call([uv, "sync", "--locked", "--quiet", *options], cwd=ROOT, env=environment)
 
 
 if __name__ == "__main__":
-    sys.exit(sync(uv_on_path() or uv_of_our_own(), ["--no-dev", "--inexact"] if "--no-dev" in sys.argv else []))
+    if "--bench" in sys.argv:
+        chosen, given = ROOT / ".venv-bench", ["--no-dev", "--group", "bench"]
+    else:
+        chosen, given = ROOT / ".venv", ["--no-dev", "--inexact"] if "--no-dev" in sys.argv else []
+    sys.exit(sync(uv_on_path() or uv_of_our_own(), chosen, given))

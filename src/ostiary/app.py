@@ -4,19 +4,23 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from functools import partial
 
 from fastapi import FastAPI
+from starlette.types import ASGIApp
 
 from ostiary.clock import Clock, SystemClock
 from ostiary.context import App
-from ostiary.credentials.breached import BreachedPasswords
+from ostiary.crypto.breached import BreachedPasswords
 from ostiary.crypto.passwords import PasswordHasher
 from ostiary.crypto.sealed import Sealer
 from ostiary.crypto.secret import Secret, load_or_create
 from ostiary.db import Misconfigured, open_database
 from ostiary.db.coalescer import Coalescer
 from ostiary.db.schema import check_durability, upgrade_schema
+from ostiary.edge.cors import CORS
+from ostiary.edge.headers import SecurityHeaders
+from ostiary.edge.limits import RequestLimit
+from ostiary.edge.pipeline import Edge
 from ostiary.health import routes as health_routes
 from ostiary.health.checks import DatabaseCheck
 from ostiary.keys import routes as keys_routes
@@ -33,14 +37,10 @@ from ostiary.sessions.tokens import Tokens
 from ostiary.settings import Settings
 from ostiary.upkeep import EVERY_SECONDS, Upkeep, renew_keys
 from ostiary.users import routes as users_routes
-from ostiary.users.listing import read_users
+from ostiary.users.listing import list_pages, read_users
+from ostiary.web.application import Application
 from ostiary.web.caller import Caller
-from ostiary.web.cors import CORS
 from ostiary.web.endpoint import Endpoint
-from ostiary.web.headers import SecurityHeaders
-from ostiary.web.limits import AddressLimit, Callers, RequestLimit, Sources
-from ostiary.web.mount import Exemptions, mount
-from ostiary.web.requests import LastResort, RequestLog
 
 ENDPOINTS = (
     *health_routes.ENDPOINTS,
@@ -92,9 +92,10 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         attempts=Attempts(),
         last_uses=last_uses,
         lookup_hash=_lookup_hash(secret),
-        callers=Coalescer(lambda batch: db.read(identify, batch, now=clock.now(), last_uses=last_uses)),
+        callers=Coalescer(lambda batch: identify(db, batch, now=clock.now(), last_uses=last_uses)),
         rotations=Coalescer(lambda batch: db.write(rotate, batch, tokens=tokens, lifetimes=lifetimes, now=clock.now())),
-        user_reads=Coalescer(lambda batch: db.read(read_users, batch)),
+        user_reads=Coalescer(lambda batch: read_users(db, batch)),
+        user_pages=Coalescer(lambda batch: db.read(list_pages, batch)),
     )
 
 
@@ -173,20 +174,16 @@ def create_app(
             await upkeep.stop()
             await stop(app)
 
-    application = FastAPI(
-        title="Ostiary", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False, lifespan=lifespan
-    )
-    application.state.ostiary = app
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
     if settings.api_docs:
         endpoints += reference_endpoints(ENDPOINTS, public_url=settings.public_url)
-    mount(application, endpoints)
-    _add_middleware(application, app, Exemptions(endpoints))
+    application = Application(endpoints, edge=lambda inner: _edge(inner, app, endpoints), lifespan=lifespan)
+    application.state.ostiary = app
     return application
 
 
-def _add_middleware(application: FastAPI, app: App, exempt: Exemptions) -> None:
-    """Wrap the router, the innermost layer first; a request passes them from the last one added to the first."""
+def _edge(inner: ASGIApp, app: App, endpoints: tuple[Endpoint, ...]) -> Edge:
+    """Put the HTTP edge around everything."""
     settings, clock = app.settings, app.clock
     per_address = per_user = None
     if settings.rate_limit:
@@ -196,15 +193,15 @@ def _add_middleware(application: FastAPI, app: App, exempt: Exemptions) -> None:
     async def identify_caller(token: str) -> Caller:
         return await app.callers(await app.tokens.read_access(token, now=clock.now()))
 
-    application.add_middleware(Callers, identify=identify_caller, limit=per_user, exempt=exempt)
-    application.add_middleware(LastResort)  # inside what every answer carries, the 500 too
-    count = partial(AddressLimit, limit=per_address, exempt=exempt)
-    application.add_middleware(count)
-    if settings.cors_origins:
-        application.add_middleware(CORS, origins=settings.cors_origins, count=count)
-    application.add_middleware(LastResort)  # for an error in one of the layers above
-    application.add_middleware(
-        RequestLog, trusted=settings.trusted_proxies, clock=clock, access_log=settings.access_log
+    return Edge(
+        inner,
+        endpoints=endpoints,
+        identify=identify_caller,
+        clock=clock,
+        headers=SecurityHeaders(https=settings.public_url.startswith("https:")),
+        per_address=per_address,
+        per_user=per_user,
+        trusted=settings.trusted_proxies,
+        cors=CORS(origins=settings.cors_origins) if settings.cors_origins else None,
+        access_log=settings.access_log,
     )
-    application.add_middleware(Sources, trusted=settings.trusted_proxies)
-    application.add_middleware(SecurityHeaders, https=settings.public_url.startswith("https:"))

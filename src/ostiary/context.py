@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ostiary.clock import Clock
-    from ostiary.credentials.breached import BreachedPasswords
+    from ostiary.crypto.breached import BreachedPasswords
     from ostiary.crypto.passwords import PasswordHasher
     from ostiary.crypto.sealed import Sealer
     from ostiary.crypto.secret import Secret
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ostiary.sessions.rotation import Lifetimes, Presented
     from ostiary.sessions.tokens import AccessClaims, Tokens
     from ostiary.settings import Settings
-    from ostiary.users.listing import Wanted
+    from ostiary.users.listing import Page, PageWanted, Wanted
     from ostiary.users.models import User
     from ostiary.web.caller import Caller
 
@@ -50,3 +50,4 @@ class App:
     callers: "Coalescer[AccessClaims, Caller]"
     rotations: "Coalescer[Presented, Rotation]"
     user_reads: "Coalescer[Wanted, User]"
+    user_pages: "Coalescer[PageWanted, Page]"

@@ -1,13 +1,15 @@
 """The log: JSON lines for machines, columns for people; UTC, with the request's id, and nothing secret (LA-1, LA-2)."""
 
+import json
 import logging
 import re
 import sys
 import unicodedata
-from typing import TextIO
+from contextvars import ContextVar
+from typing import Any, TextIO
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 from ostiary.settings import Settings
 
@@ -19,7 +21,14 @@ _QUOTED = re.compile(
     re.DOTALL,
 )
 _LINES = frozenset({"Zl", "Zp"})
-_FIRST = ("timestamp", "level", "event", "request_id")
+REQUEST_ID: ContextVar[str] = ContextVar("request_id")
+"""The id of the request that is being answered, for every line that the log gets meanwhile."""
+
+REQUEST = "request"
+"""The event of the line that each request gets (`edge/requests.py`)."""
+
+_quote = json.encoder.encode_basestring_ascii
+_encode = json.JSONEncoder(default=repr, check_circular=False).encode
 
 
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
@@ -28,21 +37,19 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     as_json = settings.log_format == "json" or (settings.log_format == "auto" and not stream.isatty())
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
         drop_values,
         arrange,
     ]
     # JSON in ASCII has every control and bidi mark escaped; columns for people need it done.
-    render: list[Processor] = [structlog.processors.JSONRenderer(ensure_ascii=True)]
+    render: list[Processor] = [render_json]
     if not as_json:
         render = [escape_controls, structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24)]
     structlog.configure(
         processors=[*shared, *render],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(stream),
+        wrapper_class=_logger_class(level, as_json=as_json),
+        logger_factory=structlog.WriteLoggerFactory(stream),
         cache_logger_on_first_use=True,
     )
     handler = logging.StreamHandler(stream)
@@ -55,10 +62,57 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     logging.basicConfig(handlers=[handler], level=max(level, logging.WARNING), force=True)
 
 
-def arrange(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """Put first what readers look for first, and leave out what has nothing to say."""
-    first = {name: event[name] for name in _FIRST if name in event}
-    return first | {name: value for name, value in event.items() if value is not None and value != ""}
+def _logger_class(level: int, *, as_json: bool) -> type[FilteringBoundLogger]:
+    """Answer the class of our loggers: structlog's, with a short way for the line that every request gets."""
+    filtering = structlog.make_filtering_bound_logger(level)
+    if not as_json or level > logging.INFO:
+        return filtering
+
+    class Logger(filtering):  # type: ignore[valid-type, misc] # structlog makes the class for the level
+        def info(self, event: str, *args: Any, **members: Any) -> Any:
+            if event is REQUEST:
+                return self._logger.msg(request_line(**members))
+            return super().info(event, *args, **members)
+
+    return Logger
+
+
+def request_line(
+    *,
+    timestamp: str,
+    method: str,
+    path: str,
+    status: int,
+    ms: float,
+    source: str,
+    user_id: int | None,
+    reason: str | None,
+) -> str:
+    """Write the line of a request as the steps below would, at a third of the cost: every request pays it."""
+    caller = f', "user_id": {user_id}' if user_id is not None else ""
+    why = f', "reason": {_quote(reason)}' if reason else ""
+    return (
+        f'{{"timestamp": "{timestamp}", "level": "info", "event": "{REQUEST}", "request_id": "{REQUEST_ID.get()}", '
+        f'"method": {_quote(method)}, "path": {_quote(path)}, "status": {status}, "ms": {ms}, '
+        f'"source": {_quote(source)}{caller}{why}}}'
+    )
+
+
+def arrange(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    """Put first what readers look for first, the request's id with it, and leave out what has nothing to say."""
+    arranged: EventDict = {"timestamp": event.pop("timestamp"), "level": method, "event": event.pop("event")}
+    request_id = REQUEST_ID.get(None)
+    if request_id is not None:
+        arranged["request_id"] = request_id
+    for name, value in event.items():
+        if value is not None and value != "":
+            arranged[name] = value
+    return arranged
+
+
+def render_json(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """Write a line as JSON in ASCII."""
+    return _encode(event)
 
 
 def drop_values(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:

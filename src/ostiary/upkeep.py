@@ -8,7 +8,7 @@ import structlog
 
 from ostiary.context import App
 from ostiary.credentials.one_time import purge_tokens
-from ostiary.crypto.jose import generate_key
+from ostiary.crypto.jwk import generate_key
 from ostiary.db import Unreachable
 from ostiary.keys.flows import add_key_if_due, purge_keys
 from ostiary.keys.models import all_keys

@@ -128,3 +128,30 @@ def test_bug_keeps_its_traceback(here: Installation, monkeypatch: pytest.MonkeyP
     with pytest.raises(ZeroDivisionError):
         main()
     assert not here.data_dir.exists()
+
+
+@pytest.mark.rule("PW-3")
+@pytest.mark.parametrize("content", [None, "password\n" * 10], ids=["missing", "no list of hashes"])
+@pytest.mark.parametrize("command", [("serve",), ("config",), ("user", "list")], ids=" ".join)
+def test_a_bad_file_of_breached_passwords_is_one_mistake_among_all(
+    here: Installation, tmp_path: Path, command: tuple[str, ...], content: str | None
+) -> None:
+    file = tmp_path / "breached.txt"
+    if content is not None:
+        file.write_text(content)
+    wrong = {"OSTIARY_BREACHED_PASSWORDS_FILE": str(file), "OSTIARY_LOG_LEVEL": "loud"}
+    ended = Installation(here.data_dir, environment=wrong).run(*command)
+    assert (ended.code, ended.out) == (2, "")
+    assert "2 mistakes" in ended.err
+    assert all(variable in ended.err for variable in wrong)
+    assert str(file) in ended.err
+    assert not here.data_dir.exists(), "nothing is begun with settings that are wrong"
+
+
+@pytest.mark.rule("PW-3")
+def test_commands_go_on_with_a_good_file_of_breached_passwords(here: Installation, tmp_path: Path) -> None:
+    file = tmp_path / "breached.txt"
+    file.write_text(f"{'A' * 40}:1\n{'B' * 40}:2\n")
+    place = Installation(here.data_dir, environment={"OSTIARY_BREACHED_PASSWORDS_FILE": str(file)})
+    assert f"OSTIARY_BREACHED_PASSWORDS_FILE = {file}" in place.run("config").out
+    assert place.run("user", "list").code == 3, "there is no installation yet"

@@ -12,8 +12,8 @@ from zxcvbn import matching
 from zxcvbn.matching import L33T_TABLE
 
 from ostiary.credentials import strength
-from ostiary.credentials.breached import BreachedPasswords
 from ostiary.credentials.strength import PasswordRefused, check_shape, check_strength
+from ostiary.crypto.breached import BreachedPasswords
 
 CONTRACT_PASSWORD = "StrongPass123!"
 any_valid_text = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=8, max_size=256)

@@ -8,18 +8,14 @@ import pytest
 
 from ostiary.crypto.jose import (
     MOST_TOKEN_BYTES,
-    Algorithm,
-    SigningKey,
     TokenRefused,
     UnknownKey,
     check_claims,
     check_signature,
-    generate_key,
-    key_ring,
     open_token,
-    shared_key,
     sign,
 )
+from ostiary.crypto.jwk import Algorithm, SigningKey, generate_key, key_ring, shared_key
 
 from .tokens import ALGORITHMS, CLAIMS, ISSUER, NOW, SECONDS, accept, key, unb64
 

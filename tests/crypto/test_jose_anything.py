@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ostiary.crypto.jose import Algorithm, TokenRefused, check_signature, sign
+from ostiary.crypto.jose import TokenRefused, check_signature, sign
+from ostiary.crypto.jwk import Algorithm
 
 from .tokens import ALGORITHMS, CLAIMS, accept, b64, forge, header, key
 

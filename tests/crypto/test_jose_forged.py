@@ -10,7 +10,8 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 from joserfc.jwk import ECKey, RSAKey
 
-from ostiary.crypto.jose import Algorithm, TokenRefused, check_signature, generate_key, sign
+from ostiary.crypto.jose import TokenRefused, check_signature, sign
+from ostiary.crypto.jwk import Algorithm, generate_key
 
 from .tokens import (
     ALGORITHMS,

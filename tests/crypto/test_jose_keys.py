@@ -6,16 +6,8 @@ from typing import Any
 
 import pytest
 
-from ostiary.crypto.jose import (
-    Algorithm,
-    KeyRefused,
-    SigningKey,
-    VerificationKey,
-    generate_key,
-    key_ring,
-    shared_key,
-    sign,
-)
+from ostiary.crypto.jose import sign
+from ostiary.crypto.jwk import Algorithm, KeyRefused, SigningKey, VerificationKey, generate_key, key_ring, shared_key
 
 from .tokens import ALGORITHMS, CLAIMS, PUBLIC_ALGORITHMS, accept, b64, key
 

@@ -1,7 +1,6 @@
 import asyncio
 import os
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -243,158 +242,123 @@ def test_the_event_loop_goes_on_while_passwords_are_hashed() -> None:
     hasher.close()
 
 
-@pytest.mark.rule("PW-5")
-def test_the_pool_is_no_larger_than_the_processors(hasher: PasswordHasher) -> None:
-    lock = threading.Lock()
-    at_once = most_at_once = 0
+class Held:
+    """Something for a thread to do until it is let go."""
 
-    def work() -> None:
-        nonlocal at_once, most_at_once
-        with lock:
-            at_once += 1
-            most_at_once = max(most_at_once, at_once)
-        time.sleep(0.002)
-        with lock:
-            at_once -= 1
-
-    async def scenario() -> None:
-        await asyncio.gather(*(hasher.run(work) for _ in range(8 * available_cpus())))
-
-    assert available_cpus() <= (os.cpu_count() or 1)
-    hasher._pool.other.mean_seconds = 0.0  # so that the queue takes them all, however many processors there are
-    asyncio.run(scenario())
-    assert 1 <= most_at_once <= available_cpus()
-
-
-class Blocked:
-    """A hasher on one processor whose only worker is held, with a clock by which every hash takes half a second."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(passwords, "available_cpus", lambda: 1)
-        self.hasher = cheap(clock=SteppingClock())
+    def __init__(self) -> None:
         self.began = threading.Event()
         self.go_on = threading.Event()
 
-    async def hold(self) -> asyncio.Task[bool]:
-        held = asyncio.create_task(self.hasher.run(self._work))
-        await asyncio.to_thread(self.began.wait)
-        return held
-
-    async def queue(self, count: int) -> list[asyncio.Task[StoredPassword]]:
-        tasks = [asyncio.create_task(self.hasher.hash("secret words")) for _ in range(count)]
-        await asyncio.sleep(0)
-        return tasks
-
-    def _work(self) -> bool:
+    def __call__(self, *_: object) -> StoredPassword:
         self.began.set()
-        return self.go_on.wait()
+        assert self.go_on.wait(30)
+        return StoredPassword("")
 
 
 @pytest.fixture
-def blocked(monkeypatch: pytest.MonkeyPatch) -> Iterator[Blocked]:
-    blocked = Blocked(monkeypatch)
-    yield blocked
-    blocked.go_on.set()
-    blocked.hasher.close()
+def held() -> Iterator[Held]:
+    held = Held()
+    yield held
+    held.go_on.set()
 
 
 @pytest.mark.rule("PW-5")
-def test_the_queue_holds_two_seconds_of_work_and_refuses_the_rest_at_once(blocked: Blocked) -> None:
+def test_there_are_no_more_threads_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert 1 <= available_cpus() <= (os.cpu_count() or 1)
+    for processors, parallelism, threads in ((3, 1, 3), (4, 2, 2), (1, 2, 1)):
+        monkeypatch.setattr(passwords, "available_cpus", lambda processors=processors: processors)
+        hasher = cheap(memory_kib=16, parallelism=parallelism)
+        assert hasher._hashers._count == threads
+        hasher.close()
+
+
+@pytest.mark.rule("PW-3", "PW-5")
+def test_a_password_that_is_slow_to_judge_holds_up_no_login(hasher: PasswordHasher, held: Held) -> None:
     async def scenario() -> None:
-        held = await blocked.hold()
-        waiting = await blocked.queue(4)  # half a second each
-        assert blocked.hasher.waiting == 4
-        for attempt in (
-            blocked.hasher.hash("secret words"),
-            blocked.hasher.verify("secret words", None),
-            blocked.hasher.run(int),
-        ):
-            with pytest.raises(Unavailable) as refusal:
-                await attempt  # would wait for ever if it were not refused, since the worker is held
-            assert refusal.value.headers == {"Retry-After": "3"}
-        blocked.go_on.set()
-        await asyncio.gather(held, *waiting)
-        assert blocked.hasher.waiting == 0
-        assert await blocked.hasher.run(lambda: "again") == "again"
+        stored = await hasher.hash("secret words")
+        judging = [asyncio.create_task(hasher.judge(held)) for _ in range(4)]
+        await asyncio.to_thread(held.began.wait)
+        assert hasher.waiting == 3
+        for _ in range(4 * available_cpus()):
+            assert (await asyncio.wait_for(hasher.verify("secret words", stored), 30)).ok
+        held.go_on.set()
+        await asyncio.gather(*judging)
 
     asyncio.run(scenario())
 
 
-@pytest.mark.rule("PW-5")
-def test_a_caller_who_goes_away_frees_the_place_and_is_not_hashed(
-    blocked: Blocked, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    hashed: list[bytes] = []
-
-    def hash_(secret: bytes) -> StoredPassword:
-        hashed.append(secret)
-        return StoredPassword("")
-
-    monkeypatch.setattr(blocked.hasher, "_hash", hash_)
+@pytest.mark.rule("PW-3", "PW-5")
+def test_passwords_are_judged_one_at_a_time_and_two_seconds_of_them_wait(held: Held) -> None:
+    hasher = cheap(clock=SteppingClock())  # by which everything takes half a second
 
     async def scenario() -> None:
-        held = await blocked.hold()
-        waiting = await blocked.queue(4)
-        for task in waiting[:3]:
-            task.cancel()
-        await asyncio.gather(*waiting[:3], return_exceptions=True)
+        judging = [asyncio.create_task(hasher.judge(held))]
+        await asyncio.to_thread(held.began.wait)
+        judging += [asyncio.create_task(hasher.judge(held)) for _ in range(4)]
         await asyncio.sleep(0)
-        assert blocked.hasher.waiting == 1
-        waiting += await blocked.queue(3)
-        assert blocked.hasher.waiting == 4
-        blocked.go_on.set()
-        await asyncio.gather(held, *waiting[3:])
-        assert len(hashed) == 4
+        with pytest.raises(Unavailable) as refusal:
+            await asyncio.wait_for(hasher.judge(int), 30)
+        assert refusal.value.headers == {"Retry-After": "3"}
+        assert hasher.waiting == 4
+        held.go_on.set()
+        await asyncio.gather(*judging)
 
     asyncio.run(scenario())
+    hasher.close()
 
 
 @pytest.mark.rule("PW-5")
-def test_a_caller_who_goes_away_during_the_work_frees_the_worker_when_it_ends(blocked: Blocked) -> None:
-    async def scenario() -> None:
-        held = await blocked.hold()
-        held.cancel()
-        await asyncio.gather(held, return_exceptions=True)
-        blocked.go_on.set()
-        assert await blocked.hasher.run(lambda: "served") == "served"
+@pytest.mark.parametrize("flood", ["logins", "new passwords"])
+def test_neither_logins_nor_new_passwords_keep_the_others_out(
+    flood: str, held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "available_cpus", lambda: 1)
+    hasher = cheap(clock=SteppingClock())
 
+    async def log_in() -> None:
+        await hasher.verify("secret words", None)
+
+    async def sign_up() -> None:
+        await hasher.hash("secret words")
+
+    many, one = (log_in, sign_up) if flood == "logins" else (sign_up, log_in)
+
+    async def scenario() -> None:
+        first = asyncio.create_task(many())
+        await asyncio.to_thread(held.began.wait)
+        flooding = [asyncio.create_task(many()) for _ in range(20)]
+        await asyncio.sleep(0)
+        assert hasher.waiting == 4
+        other = asyncio.create_task(one())
+        await asyncio.sleep(0)
+        held.go_on.set()
+        await other
+        await first
+        outcomes = await asyncio.gather(*flooding, return_exceptions=True)
+        assert [type(outcome) for outcome in outcomes] == [type(None)] * 3 + [Unavailable] * 17
+
+    for name in ("_verify", "_hash"):
+        monkeypatch.setattr(hasher, name, held)
     asyncio.run(scenario())
+    hasher.close()
 
 
-@pytest.mark.rule("PW-5")
-def test_the_queue_learns_how_long_work_takes_and_times_kinds_apart(blocked: Blocked) -> None:
+def test_closing_finishes_what_was_taken_and_takes_no_more(held: Held) -> None:
+    hasher = cheap()
+
     async def scenario() -> None:
-        pool = blocked.hasher._pool
-        pool.hashing.mean_seconds = pool.other.mean_seconds = 0.01
-        for _ in range(50):
-            await blocked.hasher.run(int)
-        assert pool.other.mean_seconds == pytest.approx(0.5, rel=0.05)
-        assert pool.hashing.mean_seconds == 0.01
-        await blocked.hold()
+        judging = asyncio.create_task(hasher.judge(held))
+        hashing = asyncio.create_task(hasher.hash("secret words"))
+        await asyncio.to_thread(held.began.wait)
+        held.go_on.set()
+        hasher.close()
+        await judging
+        await hashing
         with pytest.raises(Unavailable):
-            await asyncio.gather(*(blocked.hasher.run(int) for _ in range(5)))
-
-    asyncio.run(scenario())
-
-
-def test_work_may_fail_and_the_pool_goes_on(hasher: PasswordHasher) -> None:
-    async def scenario() -> int:
-        with pytest.raises(ZeroDivisionError):
-            await hasher.run(divmod, 1, 0)
-        return await hasher.run(int, "12", base=8)
-
-    assert asyncio.run(scenario()) == 10
-
-
-def test_closing_finishes_what_was_taken_and_takes_no_more(blocked: Blocked) -> None:
-    async def scenario() -> None:
-        held = await blocked.hold()
-        waiting = await blocked.queue(2)
-        blocked.go_on.set()
-        blocked.hasher.close()
-        assert await held
-        assert len(await asyncio.gather(*waiting)) == 2
+            await hasher.hash("secret words")
         with pytest.raises(Unavailable):
-            await blocked.hasher.hash("secret words")
+            await hasher.verify("secret words", None)
+        with pytest.raises(Unavailable):
+            await hasher.judge(int)
 
     asyncio.run(scenario())

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from ostiary.crypto.jose import KeyRefused, TokenRefused, VerificationKey, check_signature, key_ring
+from ostiary.crypto.jose import TokenRefused, check_signature
+from ostiary.crypto.jwk import KeyRefused, VerificationKey, key_ring
 
 from .tokens import ALGORITHMS, unb64
 

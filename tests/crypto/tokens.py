@@ -10,7 +10,8 @@ from typing import Any, get_args
 from joserfc.jwk import OctKey
 from joserfc.jws import JWSRegistry
 
-from ostiary.crypto.jose import Algorithm, Claims, SigningKey, generate_key, key_ring, verify
+from ostiary.crypto.jose import Claims, verify
+from ostiary.crypto.jwk import Algorithm, SigningKey, generate_key, key_ring
 
 ALGORITHMS: tuple[Algorithm, ...] = get_args(Algorithm)
 PUBLIC_ALGORITHMS: tuple[Algorithm, ...] = ("ES256", "EdDSA", "RS256")

@@ -29,9 +29,9 @@ def test_a_lone_item_leaves_at_once_and_what_arrives_meanwhile_leaves_together()
     async def story() -> None:
         double = Doubler()
         ask = Coalescer(double)
-        first = asyncio.create_task(ask(1))
+        first = asyncio.ensure_future(ask(1))
         await double.came.wait()
-        others = [asyncio.create_task(ask(number)) for number in (2, 3, 4)]
+        others = [asyncio.ensure_future(ask(number)) for number in (2, 3, 4)]
         await asyncio.sleep(0)
         double.go.set()
         assert await asyncio.gather(first, *others) == [2, 4, 6, 8]
@@ -79,9 +79,9 @@ def test_a_caller_who_went_away_is_not_asked_for_and_disturbs_nobody() -> None:
     async def story() -> None:
         double = Doubler()
         ask = Coalescer(double)
-        first = asyncio.create_task(ask(1))
+        first = asyncio.ensure_future(ask(1))
         await double.came.wait()
-        gone, stays = asyncio.create_task(ask(2)), asyncio.create_task(ask(3))
+        gone, stays = asyncio.ensure_future(ask(2)), asyncio.ensure_future(ask(3))
         await asyncio.sleep(0)
         gone.cancel()
         await asyncio.sleep(0)

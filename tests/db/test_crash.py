@@ -17,12 +17,14 @@ from ostiary.settings import Settings
 from tests.conftest import MakeProcess, NewDatabase, settings_for_tests
 from tests.db.conftest import POSTGRES_VERSIONS
 from tests.db.crashing import Chain, Record, busy
+from tests.db.opened import on_database
 from tests.parts.postgres import Postgres, available
 from tests.people import Person, refresh, sign_up, signed_in
 from tests.server import Process, Server
 from tests.sessions.answers import assert_refused, claims_of
 from tests.sessions.beside import rows, write
 from tests.sessions.waiting import wait_until
+from tests.users.test_counting import assert_true
 
 ROUNDS = 2
 SESSIONS = 4
@@ -73,6 +75,7 @@ def assert_intact(settings: Settings) -> None:
     """Whole operations only, in a file that is in order."""
     query = "SELECT users.id FROM users LEFT JOIN passwords ON user_id = users.id WHERE user_id IS NULL"
     assert rows(settings, query) == []
+    on_database(settings, lambda database: database.read(assert_true, [3, 10]))  # users are counted as they are
     if settings.sqlite_file is not None:
         with closing(sqlite3.connect(settings.sqlite_file)) as connection:
             assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]

@@ -15,6 +15,7 @@ from sqlalchemy.exc import DBAPIError
 
 from ostiary.clock import SystemClock
 from ostiary.db import Database, Misconfigured, schema
+from ostiary.db.schema import HEAD
 from ostiary.db.types import metadata
 from ostiary.settings import Settings
 from ostiary.users.accounts import delete_user
@@ -229,7 +230,7 @@ def test_sqlite_file_is_copied_before_an_upgrade(make_server: MakeServer, next_r
     [copy] = backups(before.settings)
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     assert stat.S_IMODE(copy.parent.stat().st_mode) == 0o700
-    assert copy.name.startswith("before-upgrade-from-0002-")
+    assert copy.name.startswith(f"before-upgrade-from-{HEAD}-")
     with closing(sqlite3.connect(copy)) as connection:
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
     restored = settings_for_tests(before.settings.data_dir, f"sqlite:///{copy}")

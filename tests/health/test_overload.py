@@ -12,7 +12,8 @@ from sqlalchemy import Connection
 
 from ostiary.clock import SystemClock
 from ostiary.context import App
-from ostiary.crypto.passwords import StoredPassword, Verification, _Pool
+from ostiary.crypto.passwords import StoredPassword, Verification
+from ostiary.crypto.workers import Workers
 from ostiary.login.signup import NewUser, create
 from tests.conftest import settings_for_tests
 from tests.people import PASSWORD
@@ -47,8 +48,11 @@ def hash_slowly(app: App) -> None:
         return verification
 
     app.hasher._verify = slowly  # type: ignore[method-assign]
-    app.hasher._pool.close()
-    app.hasher._pool = _Pool(workers=WORKERS, first_seconds=HASH_SECONDS, clock=SystemClock())
+    lanes = (app.hasher._verifying, app.hasher._making)
+    for lane in lanes:
+        lane.mean_seconds = HASH_SECONDS
+    app.hasher._hashers.close()
+    app.hasher._hashers = Workers("hashing", count=WORKERS, lanes=lanes, clock=SystemClock())
 
 
 def email(number: int) -> str:

@@ -7,7 +7,7 @@ import httpx
 import jwt
 from sqlalchemy import Connection
 
-from ostiary.crypto.jose import generate_key
+from ostiary.crypto.jwk import generate_key
 from ostiary.keys.flows import add_key, revoke_key
 from ostiary.keys.models import StoredKey
 from tests.server import Server

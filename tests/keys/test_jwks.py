@@ -4,7 +4,7 @@ import httpx
 import jwt
 import pytest
 
-from ostiary.crypto.jose import generate_key
+from ostiary.crypto.jwk import generate_key
 from ostiary.keys.flows import unsealed
 from ostiary.keys.models import all_keys
 from tests.conftest import MakeServer

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from ostiary.context import App
-from ostiary.crypto.jose import generate_key
+from ostiary.crypto.jwk import generate_key
 from ostiary.keys.flows import add_key
 from ostiary.problems import NotFound
 from ostiary.upkeep import EVERY_SECONDS

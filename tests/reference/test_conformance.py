@@ -12,8 +12,8 @@ import pytest
 
 from ostiary.db import open_database
 from ostiary.db.database import Unreachable
+from ostiary.edge import pipeline
 from ostiary.login.signup import offer_setup
-from ostiary.web import limits
 from ostiary.web.body import read_json
 from ostiary.web.endpoint import Access
 from tests.people import Person, bearer, newcomer, sign_up, signed_in
@@ -131,7 +131,7 @@ def break_down(client: Client, name: str, monkeypatch: pytest.MonkeyPatch) -> ht
     def broken(_: object) -> str:
         raise RuntimeError("planted")
 
-    monkeypatch.setattr(limits, "route_path", broken)
+    monkeypatch.setattr(pipeline, "route_path", broken)
     return client.http.request(endpoint.method, endpoint.path.format(user_id=1))
 
 

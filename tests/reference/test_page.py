@@ -8,7 +8,7 @@ import httpx
 import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
-from ostiary.web.headers import PAGE_POLICY
+from ostiary.edge.headers import PAGE_POLICY
 from tests.parts.chromium import LAUNCH_ARGS, chromium
 from tests.reference.conformance import BY_ID, DOCUMENT, assert_refusal
 from tests.reference.conftest import Started

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import closing
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -10,7 +10,7 @@ import asyncpg
 from sqlalchemy import Connection
 
 from ostiary.context import App
-from ostiary.db import open_database
+from ostiary.db import Database, open_database
 from ostiary.settings import Settings
 from tests.clock import FakeClock
 from tests.server import Server
@@ -19,17 +19,22 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def write(settings: Settings, flow: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Run a writing flow as another process would, the command line for one."""
+def beside(settings: Settings, work: Callable[[Database], Awaitable[T]]) -> T:
+    """Do something with the database as another process would, the command line for one."""
 
     async def run() -> T:
         database = open_database(settings)
         try:
-            return await database.write(flow, *args, **kwargs)
+            return await work(database)
         finally:
             await database.close()
 
     return asyncio.run(run())
+
+
+def write(settings: Settings, flow: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Run a writing flow as another process would."""
+    return beside(settings, lambda database: database.write(flow, *args, **kwargs))
 
 
 def rows(settings: Settings, query: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc.jwk import ECKey
 
-from ostiary.crypto.jose import SigningKey, generate_key
+from ostiary.crypto.jwk import SigningKey, generate_key
 from tests.crypto.tokens import b64, forge, forge_with_shared, unb64
 from tests.people import Person
 from tests.server import Server

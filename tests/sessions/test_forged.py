@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import httpx
 import pytest
 
-from ostiary.crypto.jose import shared_key, sign
+from ostiary.crypto.jose import sign
+from ostiary.crypto.jwk import shared_key
 from tests.people import bearer, refresh, signed_in
 from tests.server import Server
 from tests.sessions.answers import assert_refused, claims_of, session_of, tokens_in, works

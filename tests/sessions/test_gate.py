@@ -18,7 +18,7 @@ from sqlalchemy import Connection, delete, update
 from ostiary.app import ENDPOINTS
 from ostiary.context import App
 from ostiary.credentials.models import passwords
-from ostiary.crypto.jose import generate_key
+from ostiary.crypto.jwk import generate_key
 from ostiary.crypto.passwords import StoredPassword, Verification
 from ostiary.keys.flows import revoke_key
 from ostiary.sessions.ending import deactivate_user, end_session

@@ -131,12 +131,15 @@ def test_owner_url_goes_with_a_postgresql_database() -> None:
     assert settings.sqlite_file is None
 
 
-def test_breached_passwords_file_must_be_readable(tmp_path: Path) -> None:
+def test_breached_passwords_file_must_be_one(tmp_path: Path) -> None:
     file = tmp_path / "breached.txt"
-    file.touch()
+    file.write_text(f"{'A' * 40}:1\n{'B' * 40}:2\n")
     assert Settings.load(breached_passwords_file="breached.txt").breached_passwords_file == file
     [mistake] = mistakes_of(breached_passwords_file="missing.txt")
-    assert str(tmp_path / "missing.txt") in mistake.message
+    assert f"{tmp_path / 'missing.txt'}, which cannot be read: No such file" in mistake.message
+    file.write_text("password\n" * 10)
+    [mistake] = mistakes_of(breached_passwords_file="breached.txt")
+    assert f"cannot be used: {file}: byte 0 has no upper-case SHA-1 hash" in mistake.message
 
 
 LOCAL = [

@@ -17,7 +17,7 @@ from ostiary.users.models import User
 from tests.conftest import NewDatabase, settings_for_tests
 from tests.people import Person, sign_up, signed_in
 from tests.server import Server
-from tests.sessions.beside import rows, write
+from tests.sessions.beside import beside, rows, write
 from tests.users.asking import MEMBERS, NOT_FOUND, fingerprint, plant_user
 
 
@@ -167,7 +167,7 @@ def test_readings_that_share_a_statement_do_not_share_what_they_see(house: House
         Wanted(house.nobody, Scope()),
         Wanted(other, Scope(only=other)),
     ]
-    answers = write(house.server.settings, read_users, wanted)
+    answers = beside(house.server.settings, lambda database: read_users(database, wanted))
     assert [answer.id if isinstance(answer, User) else type(answer) for answer in answers] == [
         other,
         NotFound,

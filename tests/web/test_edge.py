@@ -11,10 +11,10 @@ from contextlib import closing
 import httpx
 import pytest
 
+from ostiary.edge.headers import API_POLICY, PAGE_POLICY
 from ostiary.reference.routes import load_assets
 from ostiary.users.models import User
 from ostiary.web import body
-from ostiary.web.headers import API_POLICY, PAGE_POLICY
 from tests.people import Person, bearer, newcomer, signed_in
 from tests.server import Server
 from tests.web.conftest import MakeEdge

@@ -6,10 +6,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from ostiary.counters import SlidingWindows, Verdict
+from ostiary.edge.headers import API_POLICY, PAGE_HEADERS, PAGE_POLICY, Policy, SecurityHeaders, rate_limit_headers
 from ostiary.problems import Forbidden, InvalidCredentials
-from ostiary.web.headers import API_POLICY, PAGE_HEADERS, PAGE_POLICY, Policy, SecurityHeaders, rate_limit_headers
 from ostiary.web.render import json_response, problem_response
 
 
@@ -31,7 +32,16 @@ async def fails(_request: Request) -> Response:
 
 def get(path: str, *, https: bool = True) -> httpx.Response:
     handlers = {"/": api, "/page": page, "/static": static, "/fails": fails}
-    app = SecurityHeaders(Starlette(routes=[Route(*item) for item in handlers.items()]), https=https)
+    inner = Starlette(routes=[Route(*item) for item in handlers.items()])
+    headers = SecurityHeaders(https=https)
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_secured(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                message["headers"] = headers.added_to(message["headers"])
+            await send(message)
+
+        await inner(scope, receive, send_secured)
 
     async def fetch() -> httpx.Response:
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
@@ -85,12 +95,12 @@ def test_without_tls_no_browser_is_told_to_insist_on_it() -> None:
 @pytest.mark.rule("RL-1")
 def test_limits_are_told_in_structured_form() -> None:
     address, user = Policy("address", 100, 60), Policy("user", 1000, 3600)
-    assert rate_limit_headers((address, Verdict(allowed=True, remaining=57, reset_seconds=12))) == [
+    assert rate_limit_headers([(address, Verdict(allowed=True, remaining=57, reset_seconds=12))]) == [
         (b"ratelimit-policy", b'"address";q=100;w=60'),
         (b"ratelimit", b'"address";r=57;t=12'),
     ]
     first = SlidingWindows(1000, 3600).hit("user", 3600.0)
-    assert rate_limit_headers((address, Verdict(allowed=False, remaining=0, reset_seconds=1)), (user, first)) == [
+    assert rate_limit_headers([(address, Verdict(allowed=False, remaining=0, reset_seconds=1)), (user, first)]) == [
         (b"ratelimit-policy", b'"address";q=100;w=60, "user";q=1000;w=3600'),
         (b"ratelimit", b'"address";r=0;t=1, "user";r=999;t=3660'),
     ]

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ostiary.web.source import UNIX, Network, source_of
+from ostiary.edge.source import UNIX, Network, source_of
 
 PROXIES = tuple(ip_network(text) for text in ("10.0.0.0/8", "2001:db8:ffff::/48"))
 

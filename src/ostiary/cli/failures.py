@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from sqlalchemy.exc import DBAPIError
 
-from ostiary.credentials.breached import BreachedFileError
+from ostiary.crypto.breached import BreachedFileError
 from ostiary.crypto.sealed import SealBroken
 from ostiary.crypto.secret import SecretError
 from ostiary.db import Misconfigured, Unreachable

@@ -12,7 +12,7 @@ from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, Yes, with_app, wit
 from ostiary.cli.output import print_json, print_table
 from ostiary.clock import SystemClock
 from ostiary.context import App
-from ostiary.crypto.jose import generate_key
+from ostiary.crypto.jwk import generate_key
 from ostiary.db import Database
 from ostiary.keys.flows import add_key, revoke_key
 from ostiary.keys.models import StoredKey, all_keys

@@ -1,6 +1,7 @@
 """`ostiary serve`: from an empty directory to a working server, and a graceful end."""
 
 import asyncio
+import gc
 import json
 import signal
 import socket
@@ -23,6 +24,9 @@ from ostiary.settings import Settings
 from ostiary.users.accounts import has_users
 
 BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 75
+"""How long an idle connection is kept: longer than proxies keep theirs (most a minute), or a request that one sends
+down a connection which is just being closed here would be lost."""
 GRACE_SECONDS = 10
 """How long a server that was told to stop finishes what it accepted."""
 
@@ -85,10 +89,14 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
             server_header=False,
             proxy_headers=False,
             timeout_graceful_shutdown=GRACE_SECONDS,
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
         )
     )
     async with naming(application.state.ostiary.db), application.router.lifespan_context(application):
         await _greet(application)
+        # What was made until now stays: looking through it for garbage again and again would take a tenth of the time.
+        gc.collect()
+        gc.freeze()
         await server.serve(sockets=[listener])
 
 

@@ -18,7 +18,7 @@ from ostiary.login.signup import prepare
 from ostiary.problems import NotFound
 from ostiary.sessions.ending import deactivate_user
 from ostiary.users.accounts import delete_user, find_user, set_active, set_superuser
-from ostiary.users.listing import Page, Scope, list_users
+from ostiary.users.listing import Page, PageWanted, Scope, list_pages
 from ostiary.users.models import User
 from ostiary.users.schemas import timestamp, user_out
 
@@ -66,7 +66,10 @@ def list_(
     """Print users in the order of their ids, a page at a time."""
 
     async def work(database: Database) -> Page:
-        return await database.read(list_users, Scope(), skip=skip, limit=limit)
+        [answer] = await database.read(list_pages, [PageWanted(Scope(), skip, limit)])
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     page = with_database(work, data_dir=data_dir, database_url=database_url)
     if as_json:

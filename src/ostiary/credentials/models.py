@@ -1,28 +1,20 @@
 """The tables of credentials: passwords, and secrets that are good for one use."""
 
-from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy import (
-    ARRAY,
-    BigInteger,
     Column,
     Connection,
     ForeignKey,
     LargeBinary,
     String,
     Table,
-    Text,
-    column,
-    func,
-    insert,
-    literal,
     select,
 )
 
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.db.statements import insert_into
-from ostiary.db.types import Moment, UserId, metadata, to_milliseconds
+from ostiary.db.types import Moment, UserId, metadata
 
 passwords = Table(
     "passwords",
@@ -61,27 +53,6 @@ def set_password(connection: Connection, user_id: int, password: StoredPassword,
         .values(user_id=user_id, **values)
         .on_conflict_do_update(index_elements=[passwords.c.user_id], set_=values)
     )
-
-
-def add_passwords(connection: Connection, hashes: Sequence[tuple[int, str]], *, now: datetime) -> None:
-    """Store the password hashes of users who have just been added, many at once; none is under a pepper."""
-    if not hashes:
-        return
-    if connection.dialect.name != "postgresql":
-        moment = to_milliseconds(now)
-        connection.exec_driver_sql(
-            "INSERT INTO passwords (user_id, password_hash, updated_at) VALUES (?, ?, ?)",
-            [(user_id, password_hash, moment) for user_id, password_hash in hashes],
-        )
-        return
-    ids, texts = zip(*hashes, strict=True)
-    given = (
-        func.unnest(literal(list(ids), ARRAY(BigInteger)), literal(list(texts), ARRAY(Text)))
-        .table_valued(column("user_id", BigInteger), column("password_hash", Text), name="given")
-        .render_derived()
-    )
-    new = select(given.c.user_id, given.c.password_hash, literal(now, Moment))
-    connection.execute(insert(passwords).from_select(["user_id", "password_hash", "updated_at"], new))
 
 
 def passwords_between(connection: Connection, first_id: int, last_id: int) -> dict[int, StoredPassword]:

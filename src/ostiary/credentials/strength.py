@@ -1,7 +1,7 @@
 """What a password must be to be accepted (PW-1, PW-2, PW-3).
 
-`check_shape` is cheap. `check_strength` takes milliseconds, in bad cases a hundred, so it belongs in the hashing pool:
-`await hasher.run(check_strength, …)`.
+`check_shape` is cheap. `check_strength` takes milliseconds, in bad cases a hundred, so it belongs in a thread of
+its own: `await hasher.judge(check_strength, …)`.
 """
 
 import math
@@ -10,7 +10,7 @@ import threading
 import unicodedata
 from functools import partial
 
-from ostiary.credentials.breached import BreachedPasswords
+from ostiary.crypto.breached import BreachedPasswords
 from ostiary.problems import InvalidInput
 
 MAX_CODE_POINTS = 256
@@ -30,7 +30,8 @@ _LOOK_ALIKES = str.maketrans("4@8({[<369!1|l0$57+%2", "aabcccceggiiiiossttxz")
 _SHORTEST_PART = 3
 
 _zxcvbn_lock = threading.Lock()
-"""zxcvbn keeps the user's own words in a module global, and in pure Python two threads gain nothing over one."""
+"""zxcvbn keeps the user's own words in a module global. One thread judges for an installation, but two installations
+may live in one process."""
 
 
 class PasswordRefused(InvalidInput):

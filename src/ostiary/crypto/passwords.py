@@ -1,17 +1,13 @@
-"""Password hashes: Argon2id in a pool of its own, with a bounded queue before it (PW-4, PW-5, LG-2).
+"""Password hashes: Argon2id in threads of its own, with a bounded queue before them (PW-4, PW-5, LG-2).
 
-Nothing here knows users. A caller asks for a hash or a verification and gets it, or a prompt refusal when the pool
-has more waiting than it serves in two seconds.
+Nothing here knows users. A caller asks for a hash or a verification and gets it, or a prompt refusal when more wait
+than are served in two seconds.
 """
 
-import asyncio
 import hmac
-import math
 import os
 import secrets
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
@@ -19,6 +15,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from ostiary.clock import Clock, SystemClock
+from ostiary.crypto.workers import Lane, Workers
 from ostiary.problems import Unavailable
 
 MEMORY_KIB = 19_456
@@ -27,14 +24,10 @@ PARALLELISM = 1
 """The second pair of the OWASP set, all of equal strength (PW-4)."""
 
 PEPPER_BYTES = 32
-LONGEST_WAIT_SECONDS = 2.0
-"""What the queue may hold, in time (PW-5)."""
 
 _SALT_BYTES = 16
 _TAG_BYTES = 32
 _MAX_PASSWORD_BYTES = 1024
-_WEIGHT_OF_LATEST = 0.1
-"""In the moving averages of how long work takes: half of it from the last seven pieces."""
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -63,6 +56,9 @@ class Verification:
 
 class PasswordHasher:
     """Hashes and verifies passwords with Argon2id at fixed parameters, never in the event loop's thread.
+
+    Verifying (logins) and hashing (new passwords) share the threads and the queue before them, and neither can keep
+    the other out. Judging new passwords has a thread and a queue of its own.
 
     Building one makes a hash, which later stands in for users who have none and tells how fast this machine is.
     Any Argon2 hash is verified, whatever its kind and parameters; new ones have ours. One hasher serves any number
@@ -101,15 +97,21 @@ class PasswordHasher:
         self._clock = clock or SystemClock()
         started_at = self._clock.monotonic()
         self._nobody = self._hash(secrets.token_bytes(32))
-        self._pool = _Pool(
-            workers=max(1, available_cpus() // parallelism),
-            first_seconds=self._clock.monotonic() - started_at,
+        seconds = self._clock.monotonic() - started_at
+        self._verifying, self._making, self._judging = Lane(seconds), Lane(seconds), Lane(seconds)
+        self._hashers = Workers(
+            "hashing",
+            count=max(1, available_cpus() // parallelism),
+            lanes=(self._verifying, self._making),
             clock=self._clock,
         )
+        # One thread: what judges passwords is Python, of which two threads do no more than one.
+        self._judges = Workers("judging", count=1, lanes=(self._judging,), clock=self._clock)
 
     def check_room(self) -> None:
-        """Raise Unavailable if a hash asked for now would be refused: cheaper to know before any other work."""
-        self._pool.check_room(self._pool.hashing)
+        """Raise Unavailable if a verification asked for now would be refused: cheaper to know before any other work."""
+        with self._hashers.place(self._verifying):
+            pass
 
     async def hash(self, password: str) -> StoredPassword:
         """Hash a password under a fresh salt and the current pepper, its bytes as they are (PW-2).
@@ -120,7 +122,7 @@ class PasswordHasher:
         secret = _presentable(password)
         if secret is None:
             raise ValueError("a password of this shape is never hashed")
-        return await self._pool.run(self._pool.hashing, self._hash, secret)
+        return await self._hashers.run(self._making, self._hash, secret)
 
     async def verify(self, password: str, stored: StoredPassword | None) -> Verification:
         """Compare a presented password with the stored one; None stands for no such user, or one without a password.
@@ -131,23 +133,24 @@ class PasswordHasher:
 
         Raises Unavailable when too many wait, or when the machine has no memory left to hash; nothing else.
         """
-        return await self._pool.run(self._pool.hashing, self._verify, password, stored)
+        return await self._hashers.run(self._verifying, self._verify, password, stored)
 
-    async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do other slow and pure work in the same pool, after what already waits there.
+    async def judge(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Let a slow and pure function judge a new password, in a thread and a queue apart from all hashing.
 
         Raises Unavailable when too many wait, and whatever the function raises.
         """
-        return await self._pool.run(self._pool.other, function, *args, **kwargs)
+        return await self._judges.run(self._judging, function, *args, **kwargs)
 
     @property
     def waiting(self) -> int:
-        """Count the pieces of work that wait, apart from those being done."""
-        return self._pool.waiting
+        """Count what waits for a thread, apart from what is being done."""
+        return self._hashers.waiting + self._judges.waiting
 
     def close(self) -> None:
         """Take no more work; return when what was taken is done, which is a matter of two seconds."""
-        self._pool.close()
+        self._judges.close()
+        self._hashers.close()
 
     def _hash(self, secret: bytes) -> StoredPassword:
         return StoredPassword(self._argon2.hash(self._peppered(secret, self._current_pepper)), self._current_pepper)
@@ -198,87 +201,3 @@ def _presentable(password: str) -> bytes | None:
     except UnicodeEncodeError:
         return None
     return encoded if len(encoded) <= _MAX_PASSWORD_BYTES else None
-
-
-@dataclass(slots=True)
-class _Lane:
-    """One kind of work: how many pieces wait, and how long one takes."""
-
-    mean_seconds: float
-    waiting: int = 0
-
-
-class _Pool:
-    """Threads for pure work, and a queue that never holds more than two seconds of it.
-
-    Two kinds of work are timed apart, or else many quick pieces would make room for too many slow ones.
-    """
-
-    def __init__(self, *, workers: int, first_seconds: float, clock: Clock) -> None:
-        self.workers = workers
-        self.hashing = _Lane(first_seconds)
-        self.other = _Lane(first_seconds)
-        self._clock = clock
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="hashing")
-        self._lock = threading.Lock()
-        self._busy = 0
-        self._closed = False
-
-    @property
-    def waiting(self) -> int:
-        return self.hashing.waiting + self.other.waiting
-
-    async def run(self, lane: _Lane, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Do one piece of work. A caller who is cancelled before it began gives its place back at once."""
-
-        def work() -> T:
-            started_at = self._started(lane)
-            try:
-                return function(*args, **kwargs)
-            finally:
-                self._finished(lane, self._clock.monotonic() - started_at)
-
-        def gone(future: Future[T]) -> None:
-            if future.cancelled():  # only possible before it began
-                with self._lock:
-                    lane.waiting -= 1
-
-        with self._lock:
-            self._admit(lane)
-            future = self._executor.submit(work)
-            lane.waiting += 1
-        future.add_done_callback(gone)
-        return await asyncio.wrap_future(future)
-
-    def check_room(self, lane: _Lane) -> None:
-        with self._lock:
-            self._admit(lane)
-
-    def close(self) -> None:
-        with self._lock:
-            self._closed = True
-        self._executor.shutdown()
-
-    def _admit(self, lane: _Lane) -> None:
-        """Raise Unavailable unless a worker is free or the queue has room. Needs the lock."""
-        if self._closed:
-            raise Unavailable(reason="password hashing is shut down")
-        if self._busy + self.waiting < self.workers:
-            return
-        queued_seconds = sum(each.waiting * each.mean_seconds for each in (self.hashing, self.other))
-        served_in_seconds = (queued_seconds + lane.mean_seconds) / self.workers
-        if served_in_seconds > LONGEST_WAIT_SECONDS:
-            raise Unavailable(
-                reason=f"{self.waiting} wait for password hashing", retry_after_seconds=math.ceil(served_in_seconds)
-            )
-
-    def _started(self, lane: _Lane) -> float:
-        with self._lock:
-            lane.waiting -= 1
-            self._busy += 1
-        return self._clock.monotonic()
-
-    def _finished(self, lane: _Lane, seconds: float) -> None:
-        with self._lock:
-            self._busy -= 1
-            lane.mean_seconds += _WEIGHT_OF_LATEST * (seconds - lane.mean_seconds)

@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+
+_Batch: TypeAlias = list[tuple[Item, asyncio.Future[Result]]]
 
 PATIENCE_SECONDS = 0.5
 """A batch that hangs with the database holds up all that wait behind it for so long and no longer."""
@@ -24,36 +26,55 @@ class Coalescer(Generic[Item, Result]):
     ) -> None:
         self._run = run
         self._max_batch = max_batch
-        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
-        self._answering: set[asyncio.Task[None]] = set()
-        self._worker: asyncio.Task[None] | None = None
+        self._waiting: _Batch[Item, Result] = []
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._waited_for: _Batch[Item, Result] | None = None
+        self._patience: asyncio.TimerHandle | None = None
+        self._is_leaving = False
+        """True from the first item until all that waited has left."""
 
-    async def __call__(self, item: Item) -> Result:
+    def __call__(self, item: Item) -> Awaitable[Result]:
         """Answer one item's result, or raise its exception."""
-        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Result] = loop.create_future()
         self._waiting.append((item, answer))
-        if self._worker is None:
-            self._worker = asyncio.create_task(self._work())
-        return await answer
+        if not self._is_leaving:
+            self._is_leaving = True
+            loop.call_soon(self._leave)
+        return answer
 
-    async def _work(self) -> None:
-        patience = True
-        try:
-            while self._waiting:
-                batch, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
-                # Nobody waits for the answer to a cancelled item any more: it need not be asked.
-                batch = [(item, answer) for item, answer in batch if not answer.done()]
-                if batch:
-                    answering = asyncio.create_task(self._answer(batch))
-                    self._answering.add(answering)
-                    answering.add_done_callback(self._answering.discard)
-                    if patience:
-                        done, _ = await asyncio.wait([answering], timeout=PATIENCE_SECONDS)
-                        patience = bool(done)
-        finally:
-            self._worker = None
+    def _leave(self) -> None:
+        """Send the next batch on its way; the one after it leaves when it is back, or when patience ends."""
+        batch = self._next_batch()
+        if not batch:
+            self._is_leaving = False
+            return
+        self._waited_for = batch
+        self._patience = asyncio.get_running_loop().call_later(PATIENCE_SECONDS, self._leave_all)
+        self._send(batch)
 
-    async def _answer(self, batch: list[tuple[Item, asyncio.Future[Result]]]) -> None:
+    def _leave_all(self) -> None:
+        """Send whatever waits on its way, behind a batch that does not come back."""
+        self._waited_for = None
+        while batch := self._next_batch():
+            self._send(batch)
+        self._is_leaving = False
+
+    def _next_batch(self) -> "_Batch[Item, Result]":
+        """Answer the first of those that wait; empty when nobody does."""
+        batch: _Batch[Item, Result] = []
+        while self._waiting and not batch:
+            first, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
+            # Nobody waits for the answer to a cancelled item any more: it need not be asked.
+            batch = [(item, answer) for item, answer in first if not answer.done()]
+        return batch
+
+    def _send(self, batch: "_Batch[Item, Result]") -> None:
+        answering = asyncio.get_running_loop().create_task(self._answer(batch))
+        self._in_flight.add(answering)
+        answering.add_done_callback(self._in_flight.discard)
+
+    async def _answer(self, batch: "_Batch[Item, Result]") -> None:
         results: Sequence[Result | Exception]
         try:
             results = await self._run([item for item, _ in batch])
@@ -66,3 +87,6 @@ class Coalescer(Generic[Item, Result]):
                 answer.set_exception(result)
             else:
                 answer.set_result(result)
+        if self._waited_for is batch and self._patience is not None:
+            self._patience.cancel()
+            self._leave()

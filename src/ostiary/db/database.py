@@ -1,10 +1,11 @@
 """What both engines offer, and the one refusal that both can make."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Unavailable
 
 P = ParamSpec("P")
@@ -41,6 +42,9 @@ class Database(Protocol):
         A `Problem` from the flow undoes its writes unless its class says `keep_writes`; any other exception
         undoes them always. Raises Unreachable when the outcome could not be made certain.
         """
+
+    async def look_up(self, lookup: Lookup, items: Sequence[Row]) -> list[Row | None]:
+        """Answer a hot question for each of the items, at least one, from one snapshot. Raises Unreachable."""
 
     async def migrate(self, flow: Callable[[Connection], T]) -> T:
         """Run a flow that changes the schema: one transaction, no time limit, nothing else in its way."""

@@ -2,9 +2,9 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import uuid4
 
 import asyncpg
@@ -12,9 +12,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.util import greenlet_spawn
 
 from ostiary.db.database import Unreachable
 from ostiary.db.flows import isolation_of
+from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Problem
 from ostiary.settings.postgres_url import parse
 
@@ -95,6 +97,23 @@ class PostgresDatabase:
             async with self._engine.connect() as connection:
                 await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
                 return await connection.run_sync(flow, *args, **kwargs)
+
+        return await self._with_retries(attempt)
+
+    async def look_up(self, lookup: Lookup, items: Sequence[Row]) -> list[Row | None]:
+        """Answer a hot question for all items in one statement, which is its own snapshot, past SQLAlchemy."""
+
+        async def attempt() -> list[Row | None]:
+            pooled = await self._engine.raw_connection()
+            try:
+                rows = await cast("_Connection", pooled.driver_connection).fetch(
+                    lookup.postgresql, *zip(*items, strict=True)
+                )
+            except BaseException:
+                await greenlet_spawn(pooled.invalidate)
+                raise
+            await greenlet_spawn(pooled.close)
+            return [None if row[0] is None else cast("Row", row) for row in rows]
 
         return await self._with_retries(attempt)
 

@@ -10,11 +10,11 @@ import queue
 import sqlite3
 import stat
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
 import structlog
 from sqlalchemy import URL, Connection, Engine, create_engine, event
@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from ostiary.db.database import Unreachable
+from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Problem
 
 P = ParamSpec("P")
@@ -84,6 +85,13 @@ class SQLiteDatabase:
         self._refuse_if_closed()
         return await asyncio.get_running_loop().run_in_executor(
             self._readers, _read, self._reading, lambda connection: flow(connection, *args, **kwargs)
+        )
+
+    async def look_up(self, lookup: Lookup, items: Sequence[Row]) -> list[Row | None]:
+        """Answer a hot question for each of the items on a reader's snapshot, past SQLAlchemy."""
+        self._refuse_if_closed()
+        return await asyncio.get_running_loop().run_in_executor(
+            self._readers, _look_up, self._reading, lookup.sqlite, items
         )
 
     async def write(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -206,6 +214,20 @@ def _read(engine: Engine, flow: Callable[[Connection], T]) -> T:
         raise _translated(error) from error
 
 
+def _look_up(engine: Engine, query: str, items: Sequence[Row]) -> list[Row | None]:
+    try:
+        pooled = engine.raw_connection()
+        try:
+            connection = cast("sqlite3.Connection", pooled.driver_connection)
+            with connection:  # commits, which ends the snapshot, or rolls back
+                connection.execute("BEGIN")
+                return [connection.execute(query, item).fetchone() for item in items]
+        finally:
+            pooled.close()
+    except (DBAPIError, sqlite3.Error, OSError) as error:
+        raise _translated(error) from error
+
+
 def _change_schema(path: Path, flow: Callable[[Connection], T]) -> T:
     """Run a schema change in one transaction that leaves foreign keys alone meanwhile.
 
@@ -229,10 +251,30 @@ def _change_schema(path: Path, flow: Callable[[Connection], T]) -> T:
 def _commit_together(engine: Engine, batch: list[_Job]) -> list[tuple[Any, Exception | None]]:
     """Run every job in a savepoint of one transaction; answer each one's result or exception, once it is durable."""
     try:
-        with engine.begin() as connection:
-            return [_run(connection, job) for job in batch]
+        with engine.connect() as connection:
+            if len(batch) == 1:
+                return [_run_alone(connection, batch[0])]
+            with connection.begin():
+                return [_run(connection, job) for job in batch]
     except Exception as error:  # noqa: BLE001 - nothing of the batch is kept; every caller is told
         return [(None, _translated(error))] * len(batch)
+
+
+def _run_alone(connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
+    """Run one job in a transaction of its own, which needs no savepoint. Raises when the engine itself fails."""
+    transaction = connection.begin()
+    try:
+        result = job.flow(connection)
+    except Problem as problem:
+        transaction.commit() if problem.keep_writes else transaction.rollback()
+        return None, problem
+    except Exception as error:
+        transaction.rollback()
+        if _is_trouble(error):
+            raise
+        return None, error
+    transaction.commit()
+    return result, None
 
 
 def _run(connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
@@ -254,8 +296,8 @@ def _run(connection: Connection, job: _Job) -> tuple[Any, Exception | None]:
 
 def _is_trouble(error: Exception) -> bool:
     """Say whether the engine failed (no space, locked, unreadable), rather than our statement."""
-    if isinstance(error, DBAPIError):
-        code = getattr(error.orig, "sqlite_errorcode", None)
+    if isinstance(error, DBAPIError | sqlite3.Error):
+        code = getattr(getattr(error, "orig", error), "sqlite_errorcode", None)
         return code is not None and code & 0xFF in _ENGINE_TROUBLE
     return isinstance(error, OSError)
 

@@ -40,6 +40,8 @@ class DatabaseCheck:
             self._asked_at = now
             self._asking = asyncio.create_task(self._ask())
         asking = self._asking
+        if asking.done():
+            return asking.result()
         # A database that hangs is given up in its own time; the callers are not kept waiting for that.
         left = max(0.0, self._asked_at + TIME_LIMIT_SECONDS - now)
         done, _ = await asyncio.wait([asking], timeout=left)

@@ -38,6 +38,7 @@ ENDPOINTS = (
         answer=Health,
         also={503: ("The database cannot be reached", Health, {"status": "unhealthy", "database": "unhealthy"})},
         is_limited=False,
+        is_hot=True,
     ),
     Endpoint(
         "GET", "/livez", livez, Access.PUBLIC, tag="Health", summary="Process is up", answer=Probe, is_limited=False

@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, delete, insert, select, update
 
-from ostiary.crypto import jose
+from ostiary.crypto import jwk
 from ostiary.crypto.sealed import Sealer
 from ostiary.crypto.secret import Secret
 from ostiary.db import Misconfigured
@@ -17,7 +17,7 @@ from ostiary.problems import NotFound
 _PLACE = {"table": "signing_keys", "column": "private_jwk"}
 
 
-def add_key(connection: Connection, key: jose.SigningKey, sealer: Sealer, *, at_once: bool, now: datetime) -> StoredKey:
+def add_key(connection: Connection, key: jwk.SigningKey, sealer: Sealer, *, at_once: bool, now: datetime) -> StoredKey:
     """Publish a key that was just made, to sign from now on or after the time that verifiers need to learn it.
 
     Where no key signs there is nothing to wait for.
@@ -39,7 +39,7 @@ def add_key(connection: Connection, key: jose.SigningKey, sealer: Sealer, *, at_
     return stored
 
 
-def add_key_if_due(connection: Connection, key: jose.SigningKey, sealer: Sealer, *, now: datetime) -> StoredKey | None:
+def add_key_if_due(connection: Connection, key: jwk.SigningKey, sealer: Sealer, *, now: datetime) -> StoredKey | None:
     """Publish a key where one is due."""
     if not is_due(all_keys(connection), algorithm=key.algorithm, now=now):
         return None
@@ -47,7 +47,7 @@ def add_key_if_due(connection: Connection, key: jose.SigningKey, sealer: Sealer,
 
 
 def revoke_key(
-    connection: Connection, kid: str, successor: jose.SigningKey, sealer: Sealer, *, now: datetime
+    connection: Connection, kid: str, successor: jwk.SigningKey, sealer: Sealer, *, now: datetime
 ) -> StoredKey | None:
     """Refuse a key from now on; where it was the one that signs, its successor signs at once.
 

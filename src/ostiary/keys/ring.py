@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from ostiary.clock import Clock
-from ostiary.crypto import jose
+from ostiary.crypto import jwk
 from ostiary.crypto.sealed import Sealer
 from ostiary.db import Database
 from ostiary.keys.flows import unsealed
@@ -25,8 +25,8 @@ class Reading:
     """The keys as they were at one moment."""
 
     keys: tuple[StoredKey, ...]
-    signers: Mapping[str, jose.SigningKey]
-    verifiers: Mapping[str, jose.VerificationKey]
+    signers: Mapping[str, jwk.SigningKey]
+    verifiers: Mapping[str, jwk.VerificationKey]
     jwks: bytes
     version: int
 
@@ -44,7 +44,7 @@ class KeyRing:
         self._one_at_a_time = asyncio.Lock()
 
     @property
-    def signer(self) -> jose.SigningKey:
+    def signer(self) -> jwk.SigningKey:
         """The key that signs now: a key published earlier takes over at its moment without a reading.
 
         Where this node's clock is behind the one that a new installation's key was made by, or was stepped back, no
@@ -59,7 +59,7 @@ class KeyRing:
         return reading.signers[key.kid]
 
     @property
-    def verifiers(self) -> Mapping[str, jose.VerificationKey]:
+    def verifiers(self) -> Mapping[str, jwk.VerificationKey]:
         """Every key whose tokens are accepted, by kid."""
         return self._current().verifiers
 
@@ -86,13 +86,13 @@ class KeyRing:
             return
         known = {} if before is None else before.signers
         signers = {
-            key.kid: known.get(key.kid) or jose.SigningKey.from_jwk(unsealed(key, self._sealer)) for key in usable
+            key.kid: known.get(key.kid) or jwk.SigningKey.from_jwk(unsealed(key, self._sealer)) for key in usable
         }
         public = [json.loads(key.public_jwk) for key in usable]
         self._reading = Reading(
             keys=usable,
             signers=signers,
-            verifiers=jose.key_ring(jose.VerificationKey.from_jwk(jwk) for jwk in public),
+            verifiers=jwk.key_ring(map(jwk.VerificationKey.from_jwk, public)),
             jwks=json.dumps({"keys": public}, separators=(",", ":")).encode(),
             version=0 if before is None else before.version + 1,
         )

@@ -10,15 +10,16 @@ from sqlalchemy import Connection
 from ostiary.context import App
 from ostiary.credentials.models import password_of, set_password
 from ostiary.crypto.passwords import StoredPassword
-from ostiary.db import read_committed
+from ostiary.db import Database, read_committed
+from ostiary.edge.source import Source
+from ostiary.login.hot import CANDIDATE
 from ostiary.login.throttle import Pair, book_attempt, forget_attempts, withdraw_attempt
 from ostiary.problems import InvalidCredentials, Problem, Unavailable
 from ostiary.sessions.beginning import begin_session
 from ostiary.sessions.models import Held
 from ostiary.sessions.tokens import TokenPair
 from ostiary.users.address import canonical_email
-from ostiary.users.models import User, user_by_email_key
-from ostiary.web.source import Source
+from ostiary.users.models import User, from_stored
 
 AMR = "pwd"
 
@@ -55,7 +56,7 @@ async def _verify_and_begin(app: App, email: str, password: str, source: Source,
     # Worked out once and for every address: a domain in Unicode takes up to a millisecond, which must not show (LG-2).
     email_key = canonical_email(email)
     nobody = app.lookup_hash(email_key)
-    candidate = await app.db.read(find_candidate, email_key)
+    candidate = await find_candidate(app.db, email_key)
     pair = Pair(_subject(candidate, nobody), source.key)
 
     async def book() -> bool:
@@ -82,10 +83,13 @@ async def _verify_and_begin(app: App, email: str, password: str, source: Source,
     return held
 
 
-def find_candidate(connection: Connection, email_key: str) -> Candidate:
-    """Look an address up. The same two statements run whether anybody has it or not."""
-    user = user_by_email_key(connection, email_key)
-    return Candidate(user, password_of(connection, user.id if user else 0))
+async def find_candidate(db: Database, email_key: str) -> Candidate:
+    """Look an address up. The same statement runs whether anybody has it or not."""
+    row = (await db.look_up(CANDIDATE, [(email_key,)]))[0]
+    if row is None:
+        return Candidate(None, None)
+    *user, password_hash, pepper_id = row
+    return Candidate(from_stored(user), None if password_hash is None else StoredPassword(password_hash, pepper_id))
 
 
 def _subject(candidate: Candidate, nobody: str) -> str:

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from ostiary.credentials.one_time import TokenInvalid
 from ostiary.credentials.strength import PasswordRefused
+from ostiary.edge.source import source_in
 from ostiary.login.password import log_in
 from ostiary.login.signup import SignupClosed, set_up, sign_up
 from ostiary.problems import InvalidCredentials, InvalidInput
@@ -14,7 +15,6 @@ from ostiary.users.accounts import EmailTaken, UsernameTaken
 from ostiary.users.schemas import SignUpRequest, UserOut, user_out
 from ostiary.web.body import Body, Verbatim, read_json
 from ostiary.web.endpoint import Access, Endpoint, app_of
-from ostiary.web.limits import source_in
 from ostiary.web.render import json_response
 
 
@@ -96,6 +96,7 @@ ENDPOINTS = (
         answer=TokenPairOut,
         body=LoginRequest,
         problems=(InvalidInput, InvalidCredentials),
+        is_hot=True,
     ),
     Endpoint(
         "POST",

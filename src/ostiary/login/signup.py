@@ -44,11 +44,11 @@ class NewUser:
 async def prepare(app: App, *, email: str, username: str, password: str) -> NewUser:
     """Judge what was asked for, cheapest first, and hash the password (PW-1 to PW-5, SU-1).
 
-    Raises InvalidInput for what cannot be accepted, Unavailable when the hashing pool is full.
+    Raises InvalidInput for what cannot be accepted, Unavailable when too many wait to be judged or hashed.
     """
     email, username = parse_email(email).address, parse_username(username)
     check_shape(password, min_length=app.settings.password_min_length)
-    await app.hasher.run(check_strength, password, email=email, username=username, breached=app.breached)
+    await app.hasher.judge(check_strength, password, email=email, username=username, breached=app.breached)
     return NewUser(email, username, await app.hasher.hash(password))
 
 

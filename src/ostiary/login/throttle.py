@@ -15,8 +15,8 @@ from typing import NamedTuple
 from sqlalchemy import Column, ColumnElement, Connection, Integer, String, Table, Text, delete, select, tuple_, update
 
 from ostiary.db import read_committed
-from ostiary.db.statements import insert_into
 from ostiary.db.types import Moment, from_milliseconds, metadata, to_milliseconds
+from ostiary.login.hot import BOOKED, BOOKING, FORGETTING
 
 FAILURES = 10
 WINDOW = timedelta(minutes=15)
@@ -56,24 +56,12 @@ def book_attempt(connection: Connection, pair: Pair, *, now: datetime) -> bool:
 
     A refused attempt writes as much as a booked one, so that the two take equally long (LG-2).
     """
-    row = connection.execute(
-        insert_into(connection, login_throttles)
-        .values(**pair._asdict(), attempts="[]", refused=0, updated_at=now)
-        .on_conflict_do_update(index_elements=["subject", "source"], set_={"updated_at": now})
-        .returning(login_throttles.c.attempts, login_throttles.c.refused)
-    ).one()
-    attempts = [from_milliseconds(moment) for moment in json.loads(row.attempts)]
-    blocked = is_blocked(attempts, now=now)
+    stored, refused = BOOKED.run(connection, *pair, to_milliseconds(now))[0]
+    booked: list[int] = json.loads(stored)
+    blocked = is_blocked([from_milliseconds(moment) for moment in booked], now=now)
     if not blocked:
-        attempts = [*attempts, now][-FAILURES:]
-    connection.execute(
-        update(login_throttles)
-        .where(_is(pair))
-        .values(
-            attempts=json.dumps([to_milliseconds(moment) for moment in attempts]),
-            refused=row.refused + int(blocked),
-        )
-    )
+        booked = [*booked, to_milliseconds(now)][-FAILURES:]
+    BOOKING.run(connection, *pair, json.dumps(booked), refused + int(blocked))
     return not blocked
 
 
@@ -88,7 +76,7 @@ def withdraw_attempt(connection: Connection, pair: Pair) -> None:
 
 def forget_attempts(connection: Connection, pair: Pair) -> None:
     """Clear a pair's attempts, after the right password."""
-    connection.execute(delete(login_throttles).where(_is(pair)))
+    FORGETTING.run(connection, *pair)
 
 
 def _is(pair: Pair) -> ColumnElement[bool]:

@@ -13,8 +13,8 @@ from typing import NamedTuple
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ostiary.edge.headers import PAGE_HEADERS
 from ostiary.web.endpoint import Access, Endpoint, Handler
-from ostiary.web.headers import PAGE_HEADERS
 from ostiary.web.openapi import openapi_document
 from ostiary.web.render import json_bytes
 

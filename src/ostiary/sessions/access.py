@@ -4,9 +4,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection, bindparam, update
 
+from ostiary.db import Database
+from ostiary.db.hot import Row
+from ostiary.db.types import from_milliseconds
 from ostiary.problems import InvalidCredentials
-from ostiary.sessions.gate import admit
-from ostiary.sessions.models import held_by_id, sessions
+from ostiary.sessions.gate import Standing, admit
+from ostiary.sessions.hot import CALLER
+from ostiary.sessions.models import sessions
 from ostiary.sessions.tokens import AccessClaims
 from ostiary.web.caller import Caller
 
@@ -14,21 +18,32 @@ USE_RESOLUTION = timedelta(minutes=1)
 """`last_used_at` is kept to the minute (TK-8)."""
 
 
-def identify(
-    connection: Connection, batch: list[AccessClaims], *, now: datetime, last_uses: "LastUses"
+async def identify(
+    db: Database, batch: list[AccessClaims], *, now: datetime, last_uses: "LastUses"
 ) -> list[Caller | Exception]:
-    """Answer who presents each of these access tokens, in one statement; a refusal for whoever may not act."""
-    held = held_by_id(connection, {claims.session_id for claims in batch})
+    """Answer who presents each of these access tokens, from one snapshot; a refusal for whoever may not act."""
+    rows = await db.look_up(CALLER, [(claims.session_id,) for claims in batch])
     answers: list[Caller | Exception] = []
-    for claims in batch:
+    for claims, row in zip(batch, rows, strict=True):
         try:
-            session, user = admit(held.get(claims.session_id), user_id=claims.user_id, now=now)
+            answers.append(_recognise(claims, row, now, last_uses))
         except InvalidCredentials as refusal:
             answers.append(refusal)
-        else:
-            last_uses.note(session.id, session.last_used_at, now)
-            answers.append(Caller(user_id=user.id, session_id=session.id, is_superuser=user.is_superuser))
     return answers
+
+
+def _recognise(claims: AccessClaims, row: Row | None, now: datetime, last_uses: "LastUses") -> Caller:
+    """Answer who presents a token, given what CALLER found. Raises InvalidCredentials."""
+    if row is None:
+        raise InvalidCredentials(reason="no such session or user")
+    user_id, session_user_id, is_active, is_superuser, revoked_at, revoked_because, expires_at, last_used_at = row
+    ended = None if revoked_at is None else from_milliseconds(revoked_at)
+    standing = Standing(
+        user_id, session_user_id, bool(is_active), ended, revoked_because, from_milliseconds(expires_at)
+    )
+    admit(standing, user_id=claims.user_id, now=now)
+    last_uses.note(claims.session_id, from_milliseconds(last_used_at), now)
+    return Caller(user_id=user_id, session_id=claims.session_id, is_superuser=bool(is_superuser))
 
 
 class LastUses:

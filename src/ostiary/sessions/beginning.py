@@ -1,15 +1,19 @@
 """How a session begins: the one way out of every login."""
 
+from dataclasses import replace
 from datetime import datetime
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection
 
 from ostiary.crypto.opaque import new_id, token_hash
-from ostiary.sessions.gate import admit
-from ostiary.sessions.models import Held, Session, sessions
+from ostiary.db.types import to_milliseconds
+from ostiary.problems import InvalidCredentials
+from ostiary.sessions.gate import Standing, admit
+from ostiary.sessions.hot import NEW_SESSION, ROOM_FOR_SESSION, USER_FOR_SESSION
+from ostiary.sessions.models import Held, Session, to_stored
 from ostiary.sessions.rotation import Lifetimes
 from ostiary.sessions.tokens import Tokens
-from ostiary.users.models import User, from_row, select_users, users
+from ostiary.users.models import User, from_stored
 
 MAX_SESSIONS_PER_USER = 100
 """The oldest ends when one more begins (TK-8)."""
@@ -49,25 +53,23 @@ def begin_session(
         refresh_expires_at=now + min(lifetimes.refresh_idle, lifetimes.refresh_absolute),
         expires_at=now + lifetimes.refresh_absolute,
     )
-    held = admit(None if user is None else Held(session, user), user_id=user_id, now=now)
+    if user is None:
+        raise InvalidCredentials(reason="no such user")
+    held = Held(session, user)
+    admit(Standing.of(held), user_id=user_id, now=now)
     refresh_hash = token_hash(tokens.mint_refresh(session))
-    values = {column.name: getattr(session, column.name) for column in sessions.columns}
-    connection.execute(insert(sessions).values(values | {"refresh_hash": refresh_hash}))
+    NEW_SESSION.run(connection, *to_stored(replace(session, refresh_hash=refresh_hash)))
     _make_room(connection, session, now)
     return held
 
 
 def _lock_user(connection: Connection, user_id: int) -> User | None:
-    row = connection.execute(select_users().where(users.c.id == user_id).with_for_update()).first()
-    return None if row is None else from_row(row)
+    rows = USER_FOR_SESSION.run(connection, user_id)
+    return from_stored(rows[0]) if rows else None
 
 
 def _make_room(connection: Connection, new: Session, now: datetime) -> None:
     """End the oldest of too many; never the new one, though the clock may have been stepped back."""
-    s = sessions.c
-    others = (s.user_id == new.user_id) & (s.id != new.id) & s.revoked_at.is_(None) & (s.expires_at > now)
-    newest_first = select(s.id).where(others).order_by(s.created_at.desc(), s.id)
-    too_many = newest_first.offset(MAX_SESSIONS_PER_USER - 1).scalar_subquery()
-    connection.execute(
-        update(sessions).where(s.id.in_(too_many)).values(revoked_at=now, revoked_because="too_many_sessions")
+    ROOM_FOR_SESSION.run(
+        connection, new.user_id, new.id, to_milliseconds(now), "too_many_sessions", MAX_SESSIONS_PER_USER - 1
     )

@@ -5,25 +5,41 @@ blocking states (a lock, a missing factor, an organisation that is switched off)
 """
 
 from datetime import datetime
+from typing import NamedTuple
 
 from ostiary.problems import InvalidCredentials
 from ostiary.sessions.models import Held
 
 
-def admit(held: Held | None, *, user_id: int, now: datetime) -> Held:
-    """Answer the session and user that may act; `user_id` is who the credential says it is.
+class Standing(NamedTuple):
+    """All that the gate looks at: how a session and the user it belongs to stand at one moment."""
+
+    user_id: int
+    session_user_id: int
+    is_active: bool
+    revoked_at: datetime | None
+    revoked_because: str | None
+    expires_at: datetime
+
+    @classmethod
+    def of(cls, held: Held) -> "Standing":
+        """Answer how a session and its user stand."""
+        session, user = held
+        return cls(
+            user.id, session.user_id, user.is_active, session.revoked_at, session.revoked_because, session.expires_at
+        )
+
+
+def admit(standing: Standing, *, user_id: int, now: datetime) -> None:
+    """Let a session's user act; `user_id` is who the credential says it is.
 
     Raises InvalidCredentials, whose reason is for the log alone.
     """
-    if held is None:
-        raise InvalidCredentials(reason="no such session or user")
-    session, user = held
-    if not user.id == session.user_id == user_id:
+    if not standing.user_id == standing.session_user_id == user_id:
         raise InvalidCredentials(reason="session of another user")
-    if not user.is_active:
+    if not standing.is_active:
         raise InvalidCredentials(reason="user is deactivated")
-    if session.revoked_at is not None:
-        raise InvalidCredentials(reason=f"session was revoked: {session.revoked_because}")
-    if now >= session.expires_at:
+    if standing.revoked_at is not None:
+        raise InvalidCredentials(reason=f"session was revoked: {standing.revoked_because}")
+    if now >= standing.expires_at:
         raise InvalidCredentials(reason="session is past its absolute lifetime")
-    return held

@@ -1,15 +1,14 @@
 """The sessions table and what one row says."""
 
-from collections.abc import Collection
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, ForeignKey, Index, Integer, LargeBinary, Row, Select, String, Table, select
+from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table
 
-from ostiary.db.types import Moment, UserId, metadata
-from ostiary.users.models import COLUMNS as USER_COLUMNS
-from ostiary.users.models import User, users
+from ostiary.db.types import Moment, UserId, from_milliseconds, metadata, to_milliseconds
+from ostiary.users.models import User, from_stored
 
 sessions = Table(
     "sessions",
@@ -67,17 +66,29 @@ class Held(NamedTuple):
 _WIDTH = len(sessions.columns)
 
 
-def select_held(ids: Collection[str]) -> Select[Any]:
-    """Answer the query for sessions with their users."""
-    held = sessions.join(users, users.c.id == sessions.c.user_id)
-    return select(*sessions.columns, *USER_COLUMNS).select_from(held).where(sessions.c.id.in_(ids))
+def to_stored(session: Session) -> list[Any]:
+    """Turn a session into the values of its row, as the database holds them."""
+    values = (getattr(session, column.name) for column in sessions.columns)
+    return [to_milliseconds(value) if isinstance(value, datetime) else value for value in values]
 
 
-def held_from_row(row: Row[Any]) -> Held:
-    """Turn a row of `select_held` into a session and its user."""
-    return Held(Session(*row[:_WIDTH]), User(*row[_WIDTH:]))
-
-
-def held_by_id(connection: Connection, ids: Collection[str]) -> dict[str, Held]:
-    """Answer those of the sessions that exist, with their users, in one statement."""
-    return {row[0]: held_from_row(row) for row in connection.execute(select_held(ids))}
+def held_from_stored(row: Sequence[Any]) -> Held:
+    """Turn the same columns as the database holds them, past SQLAlchemy, into a session and its user."""
+    session = Session(
+        id=row[0],
+        user_id=row[1],
+        created_at=from_milliseconds(row[2]),
+        authenticated_at=from_milliseconds(row[3]),
+        amr=row[4],
+        address=row[5],
+        user_agent=row[6],
+        last_used_at=from_milliseconds(row[7]),
+        generation=row[8],
+        refresh_hash=row[9],
+        rotated_at=from_milliseconds(row[10]),
+        refresh_expires_at=from_milliseconds(row[11]),
+        expires_at=from_milliseconds(row[12]),
+        revoked_at=None if row[13] is None else from_milliseconds(row[13]),
+        revoked_because=row[14],
+    )
+    return Held(session, from_stored(row[_WIDTH:]))

@@ -4,13 +4,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, update
+from sqlalchemy import Connection
 
 from ostiary.crypto.opaque import token_hash
 from ostiary.db import read_committed
+from ostiary.db.types import to_milliseconds
 from ostiary.problems import InvalidCredentials
-from ostiary.sessions.gate import admit
-from ostiary.sessions.models import Held, Session, held_from_row, select_held, sessions
+from ostiary.sessions.gate import Standing, admit
+from ostiary.sessions.hot import HELD_FOR_CHANGE, ROTATION
+from ostiary.sessions.models import Held, Session, held_from_stored
 from ostiary.sessions.rotation import Lifetimes, Presented, Verdict, judge
 from ostiary.sessions.tokens import Tokens
 
@@ -41,8 +43,8 @@ def rotate(
     answers: list[Rotation | Exception] = []
     for item in batch:
         try:
-            admitted = admit(held.get(item.session_id), user_id=item.user_id, now=now)
-            after, answer = _answer(admitted, item, tokens=tokens, lifetimes=lifetimes, now=now)
+            found = _admitted(held.get(item.session_id), item, now)
+            after, answer = _answer(found, item, tokens=tokens, lifetimes=lifetimes, now=now)
         except InvalidCredentials as refusal:
             answers.append(refusal)
         else:
@@ -52,6 +54,14 @@ def rotate(
     return answers
 
 
+def _admitted(held: Held | None, presented: Presented, now: datetime) -> Held:
+    """Answer a session that passes the gate. Raises InvalidCredentials."""
+    if held is None:
+        raise InvalidCredentials(reason="no such session or user")
+    admit(Standing.of(held), user_id=presented.user_id, now=now)
+    return held
+
+
 def _answer(
     held: Held, presented: Presented, *, tokens: Tokens, lifetimes: Lifetimes, now: datetime
 ) -> tuple[Held, Rotation | Exception]:
@@ -59,9 +69,8 @@ def _answer(
     session, user = held
     verdict = judge(session, presented, now=now, lifetimes=lifetimes)
     if verdict is Verdict.ROTATE:
-        session = _successor(session, lifetimes, now)
-        refresh_token = tokens.mint_refresh(session)
-        held = Held(replace(session, refresh_hash=token_hash(refresh_token)), user)
+        successor, refresh_token = _succeed(session, tokens, lifetimes, now)
+        held = Held(successor, user)
         return held, Rotation(held, refresh_token)
     if verdict is Verdict.REPEAT:
         repeated = tokens.remint_refresh(session)
@@ -74,31 +83,40 @@ def _answer(
     return held, InvalidCredentials(reason="refresh token: not live")
 
 
-def _successor(session: Session, lifetimes: Lifetimes, now: datetime) -> Session:
+def _succeed(session: Session, tokens: Tokens, lifetimes: Lifetimes, now: datetime) -> tuple[Session, str]:
+    """Spend the live token: the session with its next one, and that token."""
     absolute = min(session.expires_at, session.created_at + lifetimes.refresh_absolute)
-    return replace(
+    expires_at = min(now + lifetimes.refresh_idle, absolute)
+    refresh_token = tokens.mint_next_refresh(session, now=now, expires_at=expires_at)
+    successor = replace(
         session,
         generation=session.generation + 1,
+        refresh_hash=token_hash(refresh_token),
         rotated_at=now,
-        refresh_expires_at=min(now + lifetimes.refresh_idle, absolute),
+        refresh_expires_at=expires_at,
         last_used_at=now,
     )
+    return successor, refresh_token
 
 
 def _lock(connection: Connection, ids: set[str]) -> dict[str, Held]:
-    query = select_held(ids).order_by(sessions.c.id).with_for_update(of=sessions)
-    return {row[0]: held_from_row(row) for row in connection.execute(query)}
-
-
-_CHANGING = ("generation", "refresh_hash", "rotated_at", "refresh_expires_at", "last_used_at")
+    return {row[0]: held_from_stored(row) for row in HELD_FOR_CHANGE.rows(connection, sorted(ids))}
 
 
 def _store(connection: Connection, changed: Iterable[Session]) -> None:
-    """Write the sessions that changed, in one statement run for each."""
+    """Write the sessions that changed."""
     rows = [
-        {"session_id": session.id, "revoked_at": session.revoked_at, "revoked_because": session.revoked_because}
-        | {name: getattr(session, name) for name in _CHANGING}
+        (
+            session.id,
+            session.generation,
+            session.refresh_hash,
+            to_milliseconds(session.rotated_at),
+            to_milliseconds(session.refresh_expires_at),
+            to_milliseconds(session.last_used_at),
+            None if session.revoked_at is None else to_milliseconds(session.revoked_at),
+            session.revoked_because,
+        )
         for session in changed
     ]
     if rows:
-        connection.execute(update(sessions).where(sessions.c.id == bindparam("session_id")), rows)
+        ROTATION.run(connection, rows)

@@ -4,6 +4,7 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ostiary.edge.source import source_in
 from ostiary.problems import InvalidCredentials, InvalidInput
 from ostiary.sessions.ending import end_all_sessions, end_session
 from ostiary.sessions.refresh import RefreshTokenReplayed
@@ -12,7 +13,6 @@ from ostiary.sessions.tokens import TokenPair
 from ostiary.web.body import read_json
 from ostiary.web.caller import caller_of
 from ostiary.web.endpoint import Access, Endpoint, app_of
-from ostiary.web.limits import source_in
 
 log = structlog.get_logger(__name__)
 
@@ -63,6 +63,7 @@ ENDPOINTS = (
         answer=TokenPairOut,
         body=RefreshRequest,
         problems=(InvalidInput, InvalidCredentials),
+        is_hot=True,
     ),
     Endpoint(
         "POST",

@@ -8,15 +8,18 @@ byte for byte, while only its hash is kept.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from ostiary.crypto import jose
+from ostiary.crypto import jose, jwk
 from ostiary.crypto.opaque import new_id, same, token_hash
 from ostiary.crypto.secret import Secret
 from ostiary.keys.ring import KeyRing
 from ostiary.problems import InvalidCredentials
 from ostiary.sessions.models import Session
 from ostiary.sessions.rotation import Presented
+
+MOST_ACCEPTED = 8192
+"""Accepted tokens that are remembered, about 1 KB each; the one longest known goes first."""
 
 _KEY = "refresh-token"
 
@@ -37,6 +40,14 @@ class AccessClaims:
     user_id: int
 
 
+class _Accepted(NamedTuple):
+    """An access token whose signature and claims were found good, and the seconds between which it is valid."""
+
+    claims: AccessClaims
+    valid_from: int
+    expires_at: int
+
+
 class Tokens:
     """Makes and reads the tokens of one installation."""
 
@@ -49,9 +60,12 @@ class Tokens:
         self._refresh_audience = f"{issuer}/api/v1/auth/refresh"
         self._access_lifetime_seconds = access_lifetime_seconds
         self._refresh_keys = [
-            jose.shared_key(key, kid) for key, kid in zip(secret.derive_all(_KEY), secret.fingerprints, strict=True)
+            jwk.shared_key(key, kid) for key, kid in zip(secret.derive_all(_KEY), secret.fingerprints, strict=True)
         ]
-        self._refresh_verifiers = jose.key_ring(key.verification_key() for key in self._refresh_keys)
+        self._refresh_verifiers = jwk.key_ring(key.verification_key() for key in self._refresh_keys)
+        # What was checked once about a whole token and time does not change; for one version of the key set (SK-4).
+        self._accepted: dict[str, _Accepted] = {}
+        self._accepted_version = -1
 
     def mint_access(self, session: Session, *, now: datetime) -> str:
         """Make an access token: the last thing that a login or refresh does."""
@@ -75,7 +89,13 @@ class Tokens:
 
     def mint_refresh(self, session: Session) -> str:
         """Make the session's live refresh token, the same one each time for the same row."""
-        return self._mint_refresh(session, self._refresh_keys[0])
+        return self._mint_refresh(
+            self._refresh_keys[0], session, session.generation, session.rotated_at, session.refresh_expires_at
+        )
+
+    def mint_next_refresh(self, session: Session, *, now: datetime, expires_at: datetime) -> str:
+        """Make the refresh token that a session is to have after the live one."""
+        return self._mint_refresh(self._refresh_keys[0], session, session.generation + 1, now, expires_at)
 
     def remint_refresh(self, session: Session) -> str | None:
         """Make the live refresh token again as it was first handed out; None where that is not possible any more.
@@ -83,31 +103,36 @@ class Tokens:
         It is not after the issuer's name changed, or a secret was taken out of `secret_key_previous`.
         """
         for key in self._refresh_keys:
-            token = self._mint_refresh(session, key)
+            token = self._mint_refresh(key, session, session.generation, session.rotated_at, session.refresh_expires_at)
             if same(token_hash(token), session.refresh_hash):
                 return token
         return None
 
-    def _mint_refresh(self, session: Session, key: jose.SigningKey) -> str:
+    def _mint_refresh(
+        self, key: jwk.SigningKey, session: Session, generation: int, issued_at: datetime, expires_at: datetime
+    ) -> str:
         claims = {
             "iss": self._issuer,
             "sub": str(session.user_id),
             "aud": self._refresh_audience,
-            "iat": int(session.rotated_at.timestamp()),
-            "exp": int(session.refresh_expires_at.timestamp()),
-            "jti": f"{session.id}.{session.generation}",
+            "iat": int(issued_at.timestamp()),
+            "exp": int(expires_at.timestamp()),
+            "jti": f"{session.id}.{generation}",
             "sid": session.id,
             "token_use": "refresh",
-            "generation": session.generation,
+            "generation": generation,
         }
         return jose.sign(claims, key)
 
     async def read_access(self, token: str, *, now: datetime) -> AccessClaims:
         """Check an access token. Raises InvalidCredentials.
 
-        A key that this node has not heard of may have been made a moment ago by another: the ring is read again
-        before the token is refused.
+        A token that was accepted before is only asked for its times. A key that this node has not heard of may have
+        been made a moment ago by another: the ring is read again before the token is refused.
         """
+        accepted = self._accepted.get(token) if self._accepted_version == self._ring.version else None
+        if accepted is not None and accepted.valid_from <= now.timestamp() < accepted.expires_at:
+            return accepted.claims
         try:
             try:
                 claims = self._verify_access(token, now)
@@ -117,7 +142,17 @@ class Tokens:
                 claims = self._verify_access(token, now)
         except jose.TokenRefused as refused:
             raise InvalidCredentials(reason=f"access token: {refused}") from None
-        return AccessClaims(session_id=claims.sid, user_id=_user_id(claims))
+        return self._accept(token, claims)
+
+    def _accept(self, token: str, claims: jose.Claims) -> AccessClaims:
+        """Remember a token that was found good."""
+        accepted = AccessClaims(session_id=claims.sid, user_id=_user_id(claims))
+        if self._accepted_version != self._ring.version:
+            self._accepted, self._accepted_version = {}, self._ring.version
+        elif len(self._accepted) >= MOST_ACCEPTED:
+            del self._accepted[next(iter(self._accepted))]
+        self._accepted[token] = _Accepted(accepted, claims.issued_at - jose.IAT_AHEAD_SECONDS, claims.expires_at)
+        return accepted
 
     def _verify_access(self, token: str, now: datetime) -> jose.Claims:
         return jose.verify(

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from pydantic import BeforeValidator, PrivateAttr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from ostiary.crypto.breached import BreachedFileError, BreachedPasswords
 from ostiary.crypto.secret import LEAST_BYTES
 from ostiary.durations import format_duration
 from ostiary.settings import values
@@ -118,7 +119,7 @@ class Settings(BaseSettings):
         None,
         "File of breached passwords, which are refused: SHA-1 sorted by hash, as Have I Been Pwned publishes it.",
         Topic.ACCOUNTS,
-        "the path of a file that can be read",
+        "the path of such a file",
         shown="none",
     )
     password_pepper: values.Flag = setting(
@@ -286,9 +287,11 @@ class Settings(BaseSettings):
     def _check_breached_passwords_file(cls, value: Path | None) -> Path | None:
         try:
             if value is not None:
-                value.open("rb").close()
+                BreachedPasswords(value).close()
         except OSError as error:
             raise ValueError(f"names {value}, which cannot be read: {error.strerror}") from None
+        except BreachedFileError as error:
+            raise ValueError(f"cannot be used: {error}") from None
         return value
 
     @field_validator("token_audience", mode="before")

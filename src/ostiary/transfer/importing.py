@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from ostiary.credentials.models import add_passwords
+from ostiary.credentials.bulk import add_passwords
 from ostiary.db import read_committed
 from ostiary.problems import Problem
 from ostiary.transfer.checking import Candidate

@@ -6,10 +6,28 @@ never wait for one another; `fold_counts` moves the changes into the counts now 
 changes read in one snapshot are exact, folded or not. A row may be missing (nobody was ever there) or be zero.
 """
 
-from collections import Counter
-from collections.abc import Sequence
+from bisect import bisect_right
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from itertools import accumulate
 
-from sqlalchemy import BigInteger, Column, Connection, Identity, SmallInteger, Table, delete, insert, select
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Connection,
+    Identity,
+    SmallInteger,
+    Table,
+    and_,
+    bindparam,
+    cast,
+    delete,
+    func,
+    insert,
+    literal,
+    select,
+    union_all,
+)
 
 from ostiary.db import read_committed
 from ostiary.db.statements import insert_into
@@ -85,3 +103,87 @@ def fold_counts(connection: Connection, *, limit: int) -> int:
         )
         connection.execute(upsert, rows)
     return len(gone)
+
+
+def find_places(connection: Connection, skips: Collection[int]) -> tuple[int, dict[int, tuple[int, int]]]:
+    """Answer how many users there are, and where each skip leads: the first id of a block, and how many to pass there.
+
+    A skip beyond the last user leads nowhere and is left out. Two statements, whatever the number of skips.
+    """
+    groups, changes = _outline(connection)
+    walk = _Walk(groups)
+    found = {skip: place for skip in skips if (place := walk.find(skip)) is not None}
+    in_groups: defaultdict[int, dict[int, int]] = defaultdict(dict)
+    if found:
+        needed = {group for group, _ in found.values()}
+        for number, live in connection.execute(_BLOCKS_OF_GROUPS, {"groups": list(needed)}):
+            in_groups[number // FAN_OUT][number] = live
+        for block, change in changes.items():
+            blocks = in_groups[block // FAN_OUT]
+            blocks[block] = blocks.get(block, 0) + change
+    walks = {group: _Walk(in_groups[group]) for group, _ in found.values()}
+    places = {}
+    for skip, (group, rest) in found.items():
+        place = walks[group].find(rest)
+        if place is None:
+            raise RuntimeError(f"the blocks of group {group} hold fewer users than the group")
+        block, left_out = place
+        places[skip] = (block * BLOCK, left_out)
+    return walk.total, places
+
+
+class _Walk:
+    """Numbers in order, with how many users each holds."""
+
+    def __init__(self, live: dict[int, int]) -> None:
+        self._numbers = sorted(live)
+        self._sums = list(accumulate(map(live.__getitem__, self._numbers), initial=0))
+
+    @property
+    def total(self) -> int:
+        return self._sums[-1]
+
+    def find(self, skip: int) -> tuple[int, int] | None:
+        """Answer the number in which the user after `skip` others is, and how many to pass there."""
+        if skip >= self.total:
+            return None
+        place = bisect_right(self._sums, skip) - 1
+        return self._numbers[place], skip - self._sums[place]
+
+
+def _outline(connection: Connection) -> tuple[dict[int, int], dict[int, int]]:
+    """Answer how many users each group has, and the outstanding changes of blocks, which are in those numbers."""
+    groups: Counter[int] = Counter()
+    changes: dict[int, int] = {}
+    for level, number, live in connection.execute(_OUTLINE):
+        if level == GROUPS:
+            groups[number] += live
+        else:
+            groups[number // FAN_OUT] += live
+            changes[number] = live
+    return groups, changes
+
+
+_OUTLINE = union_all(
+    select(user_counts.c.level, user_counts.c.number, user_counts.c.live).where(user_counts.c.level == GROUPS),
+    select(
+        literal(BLOCKS, SmallInteger),
+        user_count_changes.c.block,
+        cast(func.sum(user_count_changes.c.change), BigInteger),
+    ).group_by(user_count_changes.c.block),
+)
+_group = user_counts.alias("group_")
+_BLOCKS_OF_GROUPS = (
+    select(user_counts.c.number, user_counts.c.live)
+    .select_from(
+        _group.join(
+            user_counts,
+            and_(
+                user_counts.c.level == BLOCKS,
+                user_counts.c.number >= _group.c.number * FAN_OUT,
+                user_counts.c.number < (_group.c.number + 1) * FAN_OUT,
+            ),
+        )
+    )
+    .where(_group.c.level == GROUPS, _group.c.number.in_(bindparam("groups", expanding=True)))
+)

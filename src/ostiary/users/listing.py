@@ -8,10 +8,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection
 
+from ostiary.db import Database
 from ostiary.problems import NotFound
-from ostiary.users.models import User, from_row, select_users, users, users_by_id
+from ostiary.users.counting import find_places
+from ostiary.users.hot import USER, USERS_FROM
+from ostiary.users.models import User, from_row, from_stored, select_users, users, users_by_id
 
 
 class DirectoryVisibility(StrEnum):
@@ -46,6 +49,14 @@ class Wanted(NamedTuple):
     scope: Scope
 
 
+class PageWanted(NamedTuple):
+    """One page of users that somebody asks for."""
+
+    scope: Scope
+    skip: int
+    limit: int
+
+
 @dataclass(frozen=True, slots=True)
 class Page:
     """One page of users in the order of their ids, and how many there are in all."""
@@ -54,23 +65,43 @@ class Page:
     total: int
 
 
-def read_users(connection: Connection, wanted: list[Wanted]) -> list[User | Exception]:
-    """Answer many requests for one user each, in one statement; NotFound for those who are not to be seen."""
-    found = users_by_id(connection, {want.user_id for want in wanted if want.scope.holds(want.user_id)})
-    answers: list[User | Exception] = []
+async def read_users(db: Database, wanted: list[Wanted]) -> list[User | Exception]:
+    """Answer many requests for one user each, from one snapshot; NotFound for those who are not to be seen."""
+    rows = await db.look_up(USER, [(want.user_id,) for want in wanted])
+    return [
+        NotFound() if row is None or not want.scope.holds(want.user_id) else from_stored(row)
+        for want, row in zip(wanted, rows, strict=True)
+    ]
+
+
+def list_pages(connection: Connection, wanted: list[PageWanted]) -> list[Page | Exception]:
+    """Answer many requests for a page each, in a fixed few statements (on SQLite, one more for each page).
+
+    What it costs depends neither on how many users there are nor on how many are skipped: the counts say in which
+    block of ids a page begins. `skip` from 0, `limit` at least 1.
+    """
+    everybody = {(want.skip, want.limit) for want in wanted if want.scope.only is None}
+    pages = _pages_of_all(connection, sorted(everybody)) if everybody else {}
+    alone = {want.scope.only for want in wanted if want.scope.only is not None}
+    found = users_by_id(connection, alone) if alone else {}
+    answers: list[Page | Exception] = []
     for want in wanted:
-        user = found.get(want.user_id) if want.scope.holds(want.user_id) else None
-        answers.append(NotFound() if user is None else user)
+        if want.scope.only is None:
+            answers.append(pages[want.skip, want.limit])
+        else:
+            user = found.get(want.scope.only)
+            answers.append(Page([user] if user and not want.skip else [], 0 if user is None else 1))
     return answers
 
 
-def list_users(connection: Connection, scope: Scope, *, skip: int, limit: int) -> Page:
-    """Answer one page of the users in scope. `skip` from 0, `limit` at least 1."""
-    page = select_users().order_by(users.c.id).offset(skip).limit(limit)
-    count = select(func.count()).select_from(users)
-    if scope.only is not None:
-        page, count = page.where(users.c.id == scope.only), count.where(users.c.id == scope.only)
-    return Page([from_row(row) for row in connection.execute(page)], connection.execute(count).scalar_one())
+def _pages_of_all(connection: Connection, asked: list[tuple[int, int]]) -> dict[tuple[int, int], Page]:
+    total, places = find_places(connection, {skip for skip, _ in asked})
+    begun = [(skip, limit) for skip, limit in asked if skip in places]
+    stretches = [(*places[skip], limit) for skip, limit in begun]
+    pages = {key: Page([], total) for key in asked}
+    for key, rows in zip(begun, USERS_FROM.rows(connection, stretches), strict=True):
+        pages[key] = Page([from_stored(row) for row in rows], total)
+    return pages
 
 
 def users_after(connection: Connection, user_id: int, *, limit: int) -> list[User]:

@@ -1,13 +1,13 @@
 """The users table, what one row looks like in Python, and the look-ups that other slices may call."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Boolean, Column, Connection, Identity, Row, Select, String, Table, select
 
-from ostiary.db.types import Moment, UserId, metadata
+from ostiary.db.types import Moment, UserId, from_milliseconds, metadata
 
 MAX_ID = 2**63 - 1
 
@@ -60,6 +60,20 @@ def from_row(row: Row[Any]) -> User:
     """Turn a row of `select_users` into a User."""
     values: tuple[Any, ...] = tuple(row)
     return User(*values)
+
+
+def from_stored(row: Sequence[Any]) -> User:
+    """Turn the same columns as the database holds them, past SQLAlchemy, into a User."""
+    user_id, email, username, is_active, is_superuser, created_at, updated_at = row
+    return User(
+        user_id,
+        email,
+        username,
+        bool(is_active),
+        bool(is_superuser),
+        from_milliseconds(created_at),
+        from_milliseconds(updated_at),
+    )
 
 
 def users_by_id(connection: Connection, ids: Collection[int]) -> dict[int, User]:

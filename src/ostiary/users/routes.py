@@ -7,12 +7,12 @@ from starlette.responses import Response
 
 from ostiary.context import App
 from ostiary.problems import InvalidInput, NotFound
-from ostiary.users.listing import DirectoryVisibility, Scope, Wanted, list_users, scope_of
+from ostiary.users.listing import DirectoryVisibility, PageWanted, Scope, Wanted, scope_of
 from ostiary.users.models import MAX_ID
-from ostiary.users.schemas import UserOut, UserPage, user_out
+from ostiary.users.schemas import UserOut, UserPage, user_json
 from ostiary.web.caller import Caller, caller_of
 from ostiary.web.endpoint import Access, Endpoint, Parameter, app_of
-from ostiary.web.render import json_response
+from ostiary.web.render import JSON
 
 MAX_SKIP = 2**53 - 1
 MAX_LIMIT = 100
@@ -26,7 +26,7 @@ async def read_user(request: Request) -> Response:
     app, caller = app_of(request), caller_of(request)
     user_id = parse_user_id(request.path_params["user_id"])
     user = await app.user_reads(Wanted(user_id, _scope(app, caller)))
-    return json_response(user_out(user))
+    return JSON(user_json(user).encode())
 
 
 async def read_page(request: Request) -> Response:
@@ -34,9 +34,9 @@ async def read_page(request: Request) -> Response:
     app, caller = app_of(request), caller_of(request)
     skip = parse_count(request, "skip", default=0, least=0, most=MAX_SKIP)
     limit = parse_count(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
-    page = await app.db.read(list_users, _scope(app, caller), skip=skip, limit=limit)
-    items = [user_out(user) for user in page.items]
-    return json_response({"items": items, "total": page.total, "skip": skip, "limit": limit})
+    page = await app.user_pages(PageWanted(_scope(app, caller), skip, limit))
+    items = ",".join(map(user_json, page.items))
+    return JSON(f'{{"items":[{items}],"total":{page.total},"skip":{skip},"limit":{limit}}}'.encode())
 
 
 def _scope(app: App, caller: Caller) -> Scope:
@@ -96,6 +96,7 @@ ENDPOINTS = (
         answer=UserPage,
         parameters=(_SKIP, _LIMIT),
         problems=(InvalidInput,),
+        is_hot=True,
     ),
     Endpoint(
         "GET",
@@ -107,5 +108,6 @@ ENDPOINTS = (
         answer=UserOut,
         parameters=(_USER_ID,),
         problems=(InvalidInput, NotFound),
+        is_hot=True,
     ),
 )

@@ -64,6 +64,9 @@ class Endpoint:
     """Further headers of a successful answer, each with its meaning."""
     is_limited: bool = True
     """False for what probes ask: it does not count against the request limits, and no token is looked at."""
+    is_hot: bool = False
+    """True for the busiest calls, which take the hot lane. The path is whole, or ends in a parameter that is a number;
+    the handler answers with a whole body."""
     media_type: str = "application/json"
 
     @property

@@ -1,4 +1,4 @@
-"""Putting endpoints behind their paths: access is checked here, before any handler, and refusals become answers."""
+"""Putting endpoints behind their paths, and turning refusals into answers."""
 
 import re
 from collections.abc import Iterable
@@ -10,22 +10,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
 
+from ostiary.edge.requests import note_problem
 from ostiary.problems import MethodNotAllowed, NotFound, Problem
-from ostiary.web.caller import caller_of
-from ostiary.web.endpoint import Access, Endpoint, Handler
-from ostiary.web.limits import note_problem
+from ostiary.web.access import guarded
+from ostiary.web.endpoint import Endpoint
 from ostiary.web.render import problem_response
-
-
-class Exemptions:
-    """The paths that request limits and tokens have nothing to do with."""
-
-    def __init__(self, endpoints: Iterable[Endpoint]) -> None:
-        self._paths = frozenset(endpoint.path for endpoint in endpoints if not endpoint.is_limited)
-
-    def __call__(self, path: str) -> bool:
-        """Say whether a path is one of them."""
-        return path in self._paths
 
 
 def mount(application: FastAPI, endpoints: Iterable[Endpoint]) -> None:
@@ -33,7 +22,7 @@ def mount(application: FastAPI, endpoints: Iterable[Endpoint]) -> None:
     for endpoint in endpoints:
         application.add_api_route(
             endpoint.path,
-            _guarded(endpoint),
+            guarded(endpoint),
             methods=list(endpoint.methods),
             name=endpoint.handler.__name__,
             response_model=None,
@@ -48,18 +37,6 @@ def _match_whole_paths(application: FastAPI) -> None:
     for route in application.routes:
         if isinstance(route, Route):
             route.path_regex = re.compile(route.path_regex.pattern.removesuffix("$") + r"\Z")
-
-
-def _guarded(endpoint: Endpoint) -> Handler:
-    """Let the handler run only for whom the endpoint declares (AD-2)."""
-    if endpoint.access is Access.PUBLIC:
-        return endpoint.handler
-
-    async def handler(request: Request) -> Response:
-        caller_of(request)
-        return await endpoint.handler(request)
-
-    return handler
 
 
 async def _answer_problem(request: Request, problem: Exception) -> Response:

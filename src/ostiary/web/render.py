@@ -8,6 +8,7 @@ from starlette.responses import Response
 from ostiary.problems import Problem
 
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
+_CONTENT_TYPE = b"content-type", b"application/json"
 _encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 
@@ -19,9 +20,22 @@ def json_bytes(content: object) -> bytes:
         return _encode_ascii(content).encode()
 
 
+class JSON(Response):
+    """A response whose body is JSON already. Made without Starlette's general way to headers, which costs more."""
+
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        self.status_code = status
+        self.body = body
+        self.background = None
+        self.raw_headers = [_CONTENT_TYPE, (b"content-length", b"%d" % len(body))]
+
+
 def json_response(content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     """Answer with a value as JSON."""
-    return Response(json_bytes(content), status, headers, media_type="application/json")
+    response = JSON(json_bytes(content), status)
+    if headers:
+        response.headers.update(headers)
+    return response
 
 
 def problem_response(problem: Problem) -> Response:

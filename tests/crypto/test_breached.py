@@ -1,3 +1,4 @@
+import os
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha1
 from pathlib import Path
@@ -6,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ostiary.credentials.breached import BreachedFileError, BreachedPasswords
+from ostiary.crypto.breached import BreachedFileError, BreachedPasswords
 from ostiary.problems import Unavailable
 
 pytestmark = pytest.mark.rule("PW-3")
@@ -93,6 +94,15 @@ def test_another_file_is_refused_with_one_clear_error(tmp_path: Path, content: s
 def test_a_missing_file_is_said_to_be_missing(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         BreachedPasswords(tmp_path / "none")
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_refused_without_waiting_for_it(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for path in (pipe, tmp_path):
+        with pytest.raises(BreachedFileError, match="is not a file"):
+            BreachedPasswords(path)
 
 
 def test_damage_found_in_a_look_up_refuses(tmp_path: Path) -> None:

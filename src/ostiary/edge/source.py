@@ -7,6 +7,8 @@ from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import TypeAlias
 
+from starlette.types import Scope
+
 Network: TypeAlias = IPv4Network | IPv6Network
 
 _ENTRY = re.compile(r"\[(?P<bracketed>[^\[\]]+)\](?::[0-9]{1,5})?|(?P<v4>[0-9.]+)(?::[0-9]{1,5})?|(?P<bare>[^\[\]]+)")
@@ -27,6 +29,26 @@ class Source:
 
 UNIX = Source("unix", "unix")
 """The source of everything that arrives over a Unix socket, which has no address."""
+
+
+_SOURCE = "ostiary.source"
+
+
+def find_source(scope: Scope, trusted: tuple[Network, ...]) -> Source:
+    """Find out where a request comes from, and leave it where handlers find it."""
+    client = scope.get("client")
+    forwarded: list[str] = []
+    if trusted:
+        forwarded = [value.decode("latin-1") for name, value in scope["headers"] if name == b"x-forwarded-for"]
+    source = source_of(client[0] if client else None, forwarded, trusted)
+    scope[_SOURCE] = source
+    return source
+
+
+def source_in(scope: Scope) -> Source:
+    """Answer where a request comes from."""
+    source: Source = scope[_SOURCE]
+    return source
 
 
 def source_of(peer: str | None, forwarded_for: Sequence[str], trusted: tuple[Network, ...]) -> Source:

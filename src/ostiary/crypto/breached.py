@@ -28,11 +28,13 @@ class BreachedPasswords:
     """
 
     def __init__(self, path: Path) -> None:
-        """Open and spot-check the file.
+        """Open and spot-check the file: some 260 short reads, whatever its size.
 
         Raises OSError when it cannot be read, and BreachedFileError when it is something else.
         """
         self._path = path
+        if path.exists() and not path.is_file():  # to open a named pipe would wait for whoever writes to it
+            raise BreachedFileError(f"{path} is not a file")
         self._file = path.open("rb", buffering=0)
         try:
             self._size = os.fstat(self._file.fileno()).st_size

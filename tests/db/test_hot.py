@@ -1,0 +1,164 @@
+"""Hot questions in text: each gives what the same question in SQLAlchemy's words gives, on each engine."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from sqlalchemy import Connection, select
+
+from ostiary.credentials.models import passwords
+from ostiary.db.hot import Lookup
+from ostiary.db.types import to_milliseconds
+from ostiary.login.hot import CANDIDATE
+from ostiary.sessions.hot import CALLER, HELD_FOR_CHANGE, NEW_SESSION, ROTATION
+from ostiary.sessions.models import Held, Session, held_from_stored, sessions, to_stored
+from ostiary.users.hot import USER, USERS_FROM
+from ostiary.users.models import COLUMNS, User, from_row, from_stored, select_users, users
+from tests.login.inside import remove_password
+from tests.people import signed_in
+from tests.server import Server
+from tests.sessions.beside import beside, write
+
+
+def looked_up(server: Server, lookup: Lookup, items: list[tuple[Any, ...]]) -> list[tuple[Any, ...] | None]:
+    rows = beside(server.settings, lambda database: database.look_up(lookup, items))
+    return [None if row is None else tuple(row) for row in rows]
+
+
+def in_words(server: Server, query: Callable[[Connection], Any]) -> Any:
+    return write(server.settings, query)
+
+
+def test_a_user_by_id(server: Server, client: httpx.Client) -> None:
+    known = [signed_in(client).id for _ in range(3)]
+    asked = [known[2], 2**62, known[0], known[2], -1, known[1]]
+
+    def query(connection: Connection) -> dict[int, Any]:
+        return {row.id: from_row(row) for row in connection.execute(select_users())}
+
+    everybody = in_words(server, query)
+    rows = looked_up(server, USER, [(user_id,) for user_id in asked])
+    assert [None if row is None else from_stored(row) for row in rows] == [everybody.get(each) for each in asked]
+    assert rows.count(None) == 2
+
+
+def test_a_caller_by_session(server: Server, client: httpx.Client) -> None:
+    people = [signed_in(client) for _ in range(3)]
+    client.post("/auth/logout", headers=people[0].auth)
+
+    def query(connection: Connection) -> dict[str, tuple[Any, ...]]:
+        s, u = sessions.c, users.c
+        columns = (u.id, s.user_id, u.is_active, u.is_superuser, s.revoked_because)
+        joined = select(s.id, *columns).select_from(sessions.join(users, u.id == s.user_id))
+        return {row[0]: tuple(row[1:]) for row in connection.execute(joined)}
+
+    everybody = in_words(server, query)
+    asked = [*everybody, "nobody's", *list(everybody)[:2]]
+    rows = looked_up(server, CALLER, [(session_id,) for session_id in asked])
+    assert [None if row is None else (*row[:4], row[5]) for row in rows] == [everybody.get(each) for each in asked]
+    assert "logged_out" in {row[5] for row in rows if row is not None}
+
+
+@pytest.mark.parametrize("count", [1, 2, 64, 500])
+def test_every_item_is_answered_in_its_place(server: Server, client: httpx.Client, count: int) -> None:
+    known = signed_in(client).id
+    asked = [known if number % 3 else 2**40 + number for number in range(count)]
+    rows = looked_up(server, USER, [(user_id,) for user_id in asked])
+    assert [row and row[0] for row in rows] == [known if number % 3 else None for number in range(count)]
+
+
+def test_a_candidate_by_address(server: Server, client: httpx.Client) -> None:
+    known = [signed_in(client) for _ in range(2)]
+    remove_password(server, known[1])
+
+    def query(connection: Connection) -> list[tuple[Any, ...]]:
+        joined = users.outerjoin(passwords, passwords.c.user_id == users.c.id)
+        columns = (users.c.email_key, users.c.id, passwords.c.password_hash, passwords.c.pepper_id)
+        return [tuple(row) for row in connection.execute(select(*columns).select_from(joined))]
+
+    everybody = {row[0]: row[1:] for row in in_words(server, query)}
+    asked = [*everybody, "none:nobody"]
+    rows = looked_up(server, CANDIDATE, [(email_key,) for email_key in asked])
+    assert [None if row is None else (row[0], *row[7:]) for row in rows] == [everybody.get(each) for each in asked]
+    assert any(row is not None and row[7] is None for row in rows)
+
+
+def test_sessions_held_for_change(server: Server, client: httpx.Client) -> None:
+    people = [signed_in(client) for _ in range(3)]
+    client.post("/auth/logout", headers=people[0].auth)
+
+    def in_sqlalchemy(connection: Connection) -> list[Held]:
+        query = select(*sessions.columns, *COLUMNS).select_from(sessions.join(users, users.c.id == sessions.c.user_id))
+        width = len(sessions.columns)
+        rows = connection.execute(query.order_by(sessions.c.id))
+        return [Held(Session(*row[:width]), User(*row[width:])) for row in rows]
+
+    def in_text(connection: Connection) -> list[Held]:
+        ids = connection.execute(select(sessions.c.id)).scalars().all()
+        held = [held_from_stored(row) for row in HELD_FOR_CHANGE.rows(connection, [*ids, "nobody's"])]
+        return sorted(held, key=lambda each: each.session.id)
+
+    expected = in_words(server, in_sqlalchemy)
+    assert len(expected) >= 3
+    assert sorted(expected, key=lambda each: each.session.id) == in_words(server, in_text)
+
+
+def test_what_a_rotation_changes(server: Server, client: httpx.Client) -> None:
+    person = signed_in(client)
+    now = server.clock.now()
+
+    def change(connection: Connection) -> tuple[Session, Session]:
+        [session_id] = connection.execute(select(sessions.c.id).where(sessions.c.user_id == person.id)).scalars()
+        moment = to_milliseconds(now) + 7
+        values = (session_id, 41, b"h" * 32, moment, moment + 1, moment + 2, moment + 3, "test")
+        before = held_from_stored(HELD_FOR_CHANGE.rows(connection, [session_id])[0]).session
+        ROTATION.run(connection, [values])
+        row = connection.execute(select(sessions).where(sessions.c.id == session_id)).one()
+        return before, Session(*row)
+
+    before, after = in_words(server, change)
+    later = [now + timedelta(milliseconds=7 + number) for number in range(4)]
+    assert after == replace(
+        before,
+        generation=41,
+        refresh_hash=b"h" * 32,
+        rotated_at=later[0],
+        refresh_expires_at=later[1],
+        last_used_at=later[2],
+        revoked_at=later[3],
+        revoked_because="test",
+    )
+
+
+def test_a_session_is_stored_as_it_is(server: Server, client: httpx.Client) -> None:
+    """What beginning a session writes in text reads the same in SQLAlchemy's words, every column of it."""
+    person = signed_in(client)
+
+    def query(connection: Connection) -> tuple[Session, Session]:
+        session = Session(*connection.execute(select(sessions).where(sessions.c.user_id == person.id)).one())
+        copy = replace(session, id="another", revoked_at=session.created_at, revoked_because="copied")
+        NEW_SESSION.run(connection, *to_stored(copy))
+        return copy, Session(*connection.execute(select(sessions).where(sessions.c.id == "another")).one())
+
+    copy, stored = in_words(server, query)
+    assert copy == stored
+
+
+def test_users_from_an_id_on(server: Server, client: httpx.Client) -> None:
+    ids = [signed_in(client).id for _ in range(4)]
+    stretches = [(ids[0], 0, 2), (ids[1], 1, 100), (1, 0, 100), (ids[3] + 1, 0, 5), (ids[0], 2, 1)]
+
+    def query(connection: Connection) -> tuple[list[list[User]], list[list[User]]]:
+        in_order = select_users().order_by(users.c.id)
+        expected = [
+            [from_row(row) for row in connection.execute(in_order.where(users.c.id >= first).offset(skip).limit(most))]
+            for first, skip, most in stretches
+        ]
+        return expected, [[from_stored(row) for row in rows] for rows in USERS_FROM.rows(connection, stretches)]
+
+    expected, found = in_words(server, query)
+    assert found == expected
+    assert [len(page) for page in found[::4]] == [2, 1]
