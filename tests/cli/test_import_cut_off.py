@@ -12,7 +12,7 @@ import pytest
 from tests.cli.command import Installation
 from tests.cli.files import json_lines, user
 from tests.people import log_in, sign_up
-from tests.sessions.beside import rows
+from tests.sessions.beside import rows, write
 
 USERS = 40_000
 EVERY = 500
@@ -102,7 +102,22 @@ def test_rejects_of_the_first_part_must_be_at_hand_to_go_on(ready: Installation)
     assert refused.code == 1
     assert "is not the reject file of the first part of this import" in refused.line
     file.with_name("moved").rename(rejects)
+    with rejects.open("ab") as opened:  # as a chunk does that is never kept
+        opened.write(b'{"reject_line": 1}\n' * USERS)
     done = ready.run("user", "import", str(file))
     assert done.code == 4
     assert "Going on after line " in done.err
     assert_complete(ready, file)
+
+
+def test_leftover_of_a_chunk_that_was_never_kept_is_taken_away(ready: Installation) -> None:
+    """Even where nothing is rejected the second time, since the name has become free."""
+    ready.make("ann")
+    file = ready.data_dir.parent / "people.jsonl"
+    file.write_bytes(json_lines([user("ann")]))
+    assert ready.run("user", "import", str(file)).code == 4
+    ready.run("user", "delete", "ann", "--yes")
+    undo = "UPDATE user_imports SET lines = 0, bytes = 0, rejected = 0, rejects_bytes = 0, finished_at = NULL"
+    write(ready.settings, lambda connection: connection.exec_driver_sql(undo))
+    assert ready.run("user", "import", str(file)).code == 0
+    assert not file.with_name("people.rejects.jsonl").exists()

@@ -13,6 +13,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DBAPIError
 
+import ostiary.transfer.models  # noqa: F401 - a table that only the command line knows
 from ostiary.clock import SystemClock
 from ostiary.db import Database, Misconfigured, schema
 from ostiary.db.schema import HEAD

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ostiary.problems import InvalidInput
@@ -22,6 +22,7 @@ ADDRESSES = st.one_of(st.text(max_size=20), st.builds("{}@{}".format, NAMES, DOM
 
 
 @pytest.mark.rule("SU-1")
+@example(email="Ann@BÜCHER.example", username="Ann_B")
 @given(email=ADDRESSES, username=st.one_of(st.text(max_size=70), NAMES, st.just("ann")))
 def test_names_are_judged_and_kept_as_sign_up_does(email: str, username: str) -> None:
     refusals: list[str] = []

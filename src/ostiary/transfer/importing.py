@@ -55,7 +55,10 @@ def import_chunk(
         bytes=chunk.end_bytes,
         added=progress.added + sum(isinstance(outcome, int) for outcome in outcomes),
         rejected=progress.rejected + len(rejected),
-        rejects_bytes=keep_rejects(rejected, progress.rejects_bytes) if rejected else progress.rejects_bytes,
+        # The last chunk has it cut even if nothing is rejected any more: a name may have become free since the kill.
+        rejects_bytes=(
+            keep_rejects(rejected, progress.rejects_bytes) if rejected or chunk.is_last else progress.rejects_bytes
+        ),
         finished_at=now if chunk.is_last else None,
     )
     keep(connection, after)

@@ -41,7 +41,14 @@ class RejectFile:
                 raise FileInTheWay(f"{self.path} exists already: move it away, or name another with --rejects")
 
     def keep(self, rejected: list[Rejected], offset: int) -> int:
-        """Cut the file to an offset, write lines from there on, and answer where they end; they are on disk then."""
+        """Cut the file to an offset, write lines from there on, and answer where they end; they are on disk then.
+
+        No file is made for nothing, and one that would be empty is taken away.
+        """
+        if not rejected and not offset:
+            if self._is_ours():
+                self.path.unlink()
+            return 0
         lines = [] if offset else [self._reader.rejects_header()]
         lines += [self._reader.rejected(each.line.text, each.line.number, each.reason) for each in rejected]
         text = b"".join(lines)
