@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.pool import PoolProxiedConnection
 from sqlalchemy.util import greenlet_spawn
 
 from ostiary.db.database import Unreachable
@@ -104,7 +105,7 @@ class PostgresDatabase:
         """Answer a hot question for all items in one statement, which is its own snapshot, past SQLAlchemy."""
 
         async def attempt() -> list[Row | None]:
-            pooled = await self._engine.raw_connection()
+            pooled = await self._living_connection()
             try:
                 rows = await cast("_Connection", pooled.driver_connection).fetch(
                     lookup.postgresql, *zip(*items, strict=True)
@@ -116,6 +117,14 @@ class PostgresDatabase:
             return [None if row[0] is None else cast("Row", row) for row in rows]
 
         return await self._with_retries(attempt)
+
+    async def _living_connection(self) -> PoolProxiedConnection:
+        """Take a connection that the server has not closed, as it closes all of them when it restarts."""
+        while True:
+            pooled = await self._engine.raw_connection()
+            if not cast("_Connection", pooled.driver_connection).is_closed():
+                return pooled
+            await greenlet_spawn(pooled.invalidate)
 
     async def write(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a flow in one transaction, again where PostgreSQL asks for it, and commit."""
@@ -214,6 +223,8 @@ def _sqlstate(error: BaseException) -> str:
 
 
 def _is_lost(error: BaseException) -> bool:
+    if isinstance(error, asyncpg.InterfaceError | ConnectionError):  # from asyncpg itself, past SQLAlchemy
+        return True
     return (isinstance(error, DBAPIError) and error.connection_invalidated) or _sqlstate(error)[:2] in {"08", "57"}
 
 
