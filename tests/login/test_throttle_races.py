@@ -3,7 +3,8 @@
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import Any
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from structlog.testing import capture_logs
 
 from ostiary.context import App
 from ostiary.crypto.passwords import StoredPassword, Verification
+from ostiary.crypto.workers import Place
 from ostiary.problems import Unavailable
 from tests.conftest import MakeServer, NewDatabase, settings_for_tests
 from tests.login.inside import attempts_stored, cheap_hashing, throttle_rows
@@ -153,22 +155,25 @@ def try_in_vain(make_client: Callable[[], httpx.Client], person: Person) -> None
 
 @pytest.mark.rule("LG-3", "PW-5")
 def test_attempts_that_found_no_room_to_be_verified_block_nobody(make_server: MakeServer) -> None:
-    """Whether the queue was full before they were booked, or filled up meanwhile."""
-    full_at: str | None = "check_room"
+    """Whether the queue was full before they were booked, or their places were taken back meanwhile."""
+    full_at: str | None = "place"
 
     def fill(app: App) -> None:
-        verify = app.hasher.verify
+        keep_place, verify = app.hasher.place, app.hasher.verify
 
-        def check_room() -> None:
-            if full_at == "check_room":
+        def place() -> AbstractContextManager[Place[Verification]]:
+            if full_at == "place":
                 raise Unavailable(reason="planted")
+            return keep_place()
 
-        async def verify_where_there_is_room(password: str, stored: StoredPassword | None) -> Verification:
+        async def verify_where_there_is_room(
+            password: str, stored: StoredPassword | None, **place: Any
+        ) -> Verification:
             if full_at == "verify":
                 raise Unavailable(reason="planted")
-            return await verify(password, stored)
+            return await verify(password, stored, **place)
 
-        app.hasher.check_room = check_room  # type: ignore[method-assign]
+        app.hasher.place = place  # type: ignore[method-assign]
         app.hasher.verify = verify_where_there_is_room  # type: ignore[method-assign]
 
     server = make_server(change=fill)

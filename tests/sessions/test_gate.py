@@ -214,8 +214,8 @@ class Pause:
     def plant(self, app: App) -> None:
         verify = app.hasher.verify
 
-        async def paused(password: str, stored: StoredPassword | None) -> Verification:
-            verification = await verify(password, stored)
+        async def paused(password: str, stored: StoredPassword | None, **place: Any) -> Verification:
+            verification = await verify(password, stored, **place)
             self.reached.set()
             await asyncio.to_thread(self.go_on.wait, 30)
             return verification

@@ -8,6 +8,7 @@ import hmac
 import os
 import secrets
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
@@ -15,7 +16,7 @@ import argon2
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
 
 from ostiary.clock import Clock, SystemClock
-from ostiary.crypto.workers import Lane, Workers
+from ostiary.crypto.workers import Lane, Place, Workers
 from ostiary.problems import Unavailable
 
 MEMORY_KIB = 19_456
@@ -108,10 +109,12 @@ class PasswordHasher:
         # One thread: what judges passwords is Python, of which two threads do no more than one.
         self._judges = Workers("judging", count=1, lanes=(self._judging,), clock=self._clock)
 
-    def check_room(self) -> None:
-        """Raise Unavailable if a verification asked for now would be refused: cheaper to know before any other work."""
-        with self._hashers.place(self._verifying):
-            pass
+    def place(self) -> AbstractContextManager[Place[Verification]]:
+        """Keep a place for a verification that is certain to come, after other work: better refuse before that.
+
+        Raises Unavailable when too many wait.
+        """
+        return self._hashers.place(self._verifying)
 
     async def hash(self, password: str) -> StoredPassword:
         """Hash a password under a fresh salt and the current pepper, its bytes as they are (PW-2).
@@ -124,16 +127,21 @@ class PasswordHasher:
             raise ValueError("a password of this shape is never hashed")
         return await self._hashers.run(self._making, self._hash, secret)
 
-    async def verify(self, password: str, stored: StoredPassword | None) -> Verification:
+    async def verify(
+        self, password: str, stored: StoredPassword | None, *, place: Place[Verification] | None = None
+    ) -> Verification:
         """Compare a presented password with the stored one; None stands for no such user, or one without a password.
 
         Work is that of one hash of today's cost in every case where there is nothing to compare with: None, a pepper
         that is not known, a hash that cannot be read, a password that can never have been accepted (LG-2, D3). A hash
         with other parameters costs what it costs, until the next login upgrades it.
 
-        Raises Unavailable when too many wait, or when the machine has no memory left to hash; nothing else.
+        Raises Unavailable when too many wait, or when the machine has no memory left to hash; nothing else. With a
+        place kept for it, that is: when so many wait that the place had to be taken back.
         """
-        return await self._hashers.run(self._verifying, self._verify, password, stored)
+        if place is None:
+            return await self._hashers.run(self._verifying, self._verify, password, stored)
+        return await self._hashers.run_at(place, self._verify, password, stored)
 
     async def judge(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Let a slow and pure function judge a new password, in a thread and a queue apart from all hashing.

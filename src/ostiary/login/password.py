@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 
 from ostiary.context import App
 from ostiary.credentials.models import password_of, set_password
-from ostiary.crypto.passwords import StoredPassword
+from ostiary.crypto.passwords import StoredPassword, Verification
+from ostiary.crypto.workers import Place
 from ostiary.db import Database, read_committed
 from ostiary.edge.source import Source
 from ostiary.login.hot import CANDIDATE
@@ -41,7 +42,10 @@ async def log_in(app: App, *, email: str, password: str, source: Source, user_ag
     """
     earliest_failure = app.clock.monotonic() + app.settings.login_failure_floor.total_seconds()
     try:
-        held = await _verify_and_begin(app, email, password, source, user_agent)
+        # A place in the queue comes first: what finds none is refused before it costs the database anything, and
+        # nobody's attempt is booked in vain because the queue has filled up meanwhile.
+        with app.hasher.place() as place:
+            held = await _verify_and_begin(app, email, password, place, source, user_agent)
     except InvalidCredentials as refusal:
         log.info("login_failed", reason=refusal.reason, source=source.address)
         await asyncio.sleep(max(0.0, earliest_failure - app.clock.monotonic()))
@@ -51,8 +55,9 @@ async def log_in(app: App, *, email: str, password: str, source: Source, user_ag
     return TokenPair(app.tokens.mint_access(session, now=app.clock.now()), app.tokens.mint_refresh(session))
 
 
-async def _verify_and_begin(app: App, email: str, password: str, source: Source, user_agent: str) -> Held:
-    app.hasher.check_room()
+async def _verify_and_begin(
+    app: App, email: str, password: str, place: Place[Verification], source: Source, user_agent: str
+) -> Held:
     # Worked out once and for every address: a domain in Unicode takes up to a millisecond, which must not show (LG-2).
     email_key = canonical_email(email)
     nobody = app.lookup_hash(email_key)
@@ -64,7 +69,7 @@ async def _verify_and_begin(app: App, email: str, password: str, source: Source,
 
     async with app.attempts.book(pair, book) as allowed:
         try:
-            verification = await app.hasher.verify(password, candidate.password)
+            verification = await app.hasher.verify(password, candidate.password, place=place)
         except Unavailable:
             # Nothing was verified, so nobody has guessed: a server under load must not block its users afterwards.
             if allowed:
