@@ -19,6 +19,7 @@ import uvicorn
 
 from ostiary.app import create_app
 from ostiary.context import App
+from ostiary.edge.protocol import Protocol
 from ostiary.settings import Settings
 from tests.clock import FakeClock
 
@@ -42,6 +43,7 @@ class Server:
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self.application,
+                http=Protocol,
                 lifespan="on",
                 log_config=None,
                 access_log=False,

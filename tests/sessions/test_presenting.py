@@ -1,8 +1,12 @@
 """How an access token is presented: one Authorization header, scheme Bearer in any spelling (RFC 6750 §2.1)."""
 
+import json
+
 import httpx
 import pytest
 
+from ostiary.crypto import base64url
+from tests.conftest import MakeServer
 from tests.people import Person, newcomer, signed_in
 from tests.server import Server
 from tests.sessions.answers import assert_refused
@@ -64,6 +68,22 @@ def test_a_token_in_the_query_is_no_token(client: httpx.Client, person: Person, 
 
 
 @pytest.mark.rule("D3")
+@pytest.mark.rule("TK-2")
+def test_payloads_are_what_a_json_writer_would_write(make_server: MakeServer) -> None:
+    audience = 'urn:"quoted"\\\u00fc'
+    server = make_server(token_audience=audience)
+    with server.client() as client:
+        person = signed_in(client)
+        assert client.get(f"/users/{person.id}", headers=person.auth).status_code == 200
+    refresh_audience = f"{server.settings.public_url}/api/v1/auth/refresh"
+    for token, aud in ((person.access_token, audience), (person.refresh_token, refresh_audience)):
+        payload = base64url.decode(token.split(".")[1].encode()).decode()
+        claims = json.loads(payload)
+        assert payload == json.dumps(claims, ensure_ascii=False, separators=(",", ":"))
+        assert claims["aud"] == aud
+    assert json.loads(base64url.decode(person.access_token.split(".")[1].encode()))["amr"] == ["pwd"]
+
+
 def test_a_bad_token_is_refused_where_none_is_needed(client: httpx.Client) -> None:
     body = newcomer()
     assert_refused(client.post("/users", json=body, headers={"Authorization": "Bearer x"}))

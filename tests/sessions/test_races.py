@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from ostiary.context import App
 from ostiary.sessions.beginning import begin_session
 from ostiary.sessions.ending import deactivate_user
-from ostiary.sessions.models import Held
+from ostiary.sessions.models import Session
 from ostiary.users.accounts import delete_user
 from tests.conftest import MakeServer
 from tests.people import Person, refresh, sign_up, signed_in
@@ -90,7 +90,7 @@ def test_two_servers_give_one_token_one_successor(make_server: MakeServer) -> No
 def _begin_sessions(connection: Connection, app: App, user_id: int, count: int) -> list[str]:
     """Begin sessions as logins do, without a password hash for each; answer their refresh tokens."""
 
-    def begin() -> Held:
+    def begin() -> Session:
         return begin_session(
             connection,
             user_id,
@@ -102,7 +102,7 @@ def _begin_sessions(connection: Connection, app: App, user_id: int, count: int) 
             now=app.clock.now(),
         )
 
-    return [app.tokens.mint_refresh(begin().session) for _ in range(count)]
+    return [app.tokens.mint_refresh(begin()) for _ in range(count)]
 
 
 def _log_out(server: Server, client: httpx.Client, person: Person) -> None:  # noqa: ARG001 - one of several ways

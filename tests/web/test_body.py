@@ -19,6 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message
 
+from ostiary.edge.protocol import Protocol
 from ostiary.problems import BodyTooLarge, InvalidInput, Problem, RequestTimeout, UnsupportedMediaType
 from ostiary.web.body import MAX_BODY_BYTES, Body, Verbatim, read_json
 from ostiary.web.render import json_response, problem_response
@@ -296,10 +297,10 @@ async def refuse(_request: Request, problem: Exception) -> Response:
     return problem_response(problem)
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
+@pytest.fixture(scope="module", params=[Protocol, "httptools"], ids=["ours", "plain"])
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
     app = Starlette(routes=[Route("/", answer, methods=["POST"])], exception_handlers={Problem: refuse})
-    server = uvicorn.Server(uvicorn.Config(app, port=0, http="httptools", lifespan="off", log_level="critical"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, http=request.param, lifespan="off", log_level="critical"))
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -18,6 +18,7 @@ from ostiary.app import create_app
 from ostiary.cli.options import DatabaseURL, DataDir, naming
 from ostiary.context import App
 from ostiary.db import Misconfigured
+from ostiary.edge.protocol import Protocol
 from ostiary.login.signup import offer_setup
 from ostiary.logs import configure_logging
 from ostiary.settings import Settings
@@ -81,7 +82,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
             application,
-            http="httptools",
+            http=Protocol,
             ws="none",
             lifespan="off",  # entered below, so that what goes wrong at start is said in one line
             access_log=False,

@@ -21,12 +21,13 @@ from ostiary.edge.cors import CORS
 from ostiary.edge.headers import SecurityHeaders, rate_limit_headers
 from ostiary.edge.lane import HotLane
 from ostiary.edge.limits import RequestLimit, bearer_token, counted_in
+from ostiary.edge.protocol import sent_whole
 from ostiary.edge.requests import begin_request, log_request, note_problem, request_ids
 from ostiary.edge.source import Network, find_source
 from ostiary.problems import Problem
 from ostiary.web.caller import Caller, put_caller
 from ostiary.web.endpoint import Endpoint
-from ostiary.web.render import json_response, problem_response
+from ostiary.web.render import JSON, json_response, problem_response
 
 log = structlog.get_logger(__name__)
 
@@ -146,6 +147,8 @@ class _Answer:
         """Send a response that is ready."""
         self.status = response.status_code
         headers = self._edge.complete(self._scope, self.request_id, response.raw_headers)
+        if isinstance(response, JSON) and sent_whole(self._scope, response.status_code, headers, response.body):
+            return
         await self._send({"type": "http.response.start", "status": response.status_code, "headers": headers})
         await self._send({"type": "http.response.body", "body": response.body})
 

@@ -17,7 +17,7 @@ from ostiary.login.hot import CANDIDATE
 from ostiary.login.throttle import Pair, book_attempt, forget_attempts, withdraw_attempt
 from ostiary.problems import InvalidCredentials, Problem, Unavailable
 from ostiary.sessions.beginning import begin_session
-from ostiary.sessions.models import Held
+from ostiary.sessions.models import Session
 from ostiary.sessions.tokens import TokenPair
 from ostiary.users.address import canonical_email
 from ostiary.users.models import User, from_stored
@@ -45,19 +45,18 @@ async def log_in(app: App, *, email: str, password: str, source: Source, user_ag
         # A place in the queue comes first: what finds none is refused before it costs the database anything, and
         # nobody's attempt is booked in vain because the queue has filled up meanwhile.
         with app.hasher.place() as place:
-            held = await _verify_and_begin(app, email, password, place, source, user_agent)
+            session = await _verify_and_begin(app, email, password, place, source, user_agent)
     except InvalidCredentials as refusal:
         log.info("login_failed", reason=refusal.reason, source=source.address)
         await asyncio.sleep(max(0.0, earliest_failure - app.clock.monotonic()))
         raise
-    session, user = held
-    log.info("login_succeeded", user_id=user.id, session_id=session.id, source=source.address, amr=AMR)
+    log.info("login_succeeded", user_id=session.user_id, session_id=session.id, source=source.address, amr=AMR)
     return TokenPair(app.tokens.mint_access(session, now=app.clock.now()), app.tokens.mint_refresh(session))
 
 
 async def _verify_and_begin(
     app: App, email: str, password: str, place: Place[Verification], source: Source, user_agent: str
-) -> Held:
+) -> Session:
     # Worked out once and for every address: a domain in Unicode takes up to a millisecond, which must not show (LG-2).
     email_key = canonical_email(email)
     nobody = app.lookup_hash(email_key)
@@ -82,10 +81,10 @@ async def _verify_and_begin(
             raise InvalidCredentials(reason=f"wrong password or unknown address: {pair.subject}")
         if not user.is_active:
             raise InvalidCredentials(reason=f"user is deactivated: {pair.subject}")
-        held = await app.db.write(complete, app, user.id, pair, source, user_agent, now=app.clock.now())
+        session = await app.db.write(complete, app, user.id, pair, source, user_agent, now=app.clock.now())
     if verification.needs_rehash and candidate.password is not None:
         await _upgrade_hash(app, user.id, password, candidate.password)
-    return held
+    return session
 
 
 async def find_candidate(db: Database, email_key: str) -> Candidate:
@@ -105,7 +104,7 @@ def _subject(candidate: Candidate, nobody: str) -> str:
 @read_committed(why="the user's row is locked before the gate judges it; nothing else is read")
 def complete(
     connection: Connection, app: App, user_id: int, pair: Pair, source: Source, user_agent: str, *, now: datetime
-) -> Held:
+) -> Session:
     """Begin the session of a user whose password was right. Raises InvalidCredentials where the gate does."""
     forget_attempts(connection, pair)
     return begin_session(

@@ -1,6 +1,5 @@
 """How a session begins: the one way out of every login."""
 
-from dataclasses import replace
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -13,7 +12,6 @@ from ostiary.sessions.hot import NEW_SESSION, ROOM_FOR_SESSION, USER_FOR_SESSION
 from ostiary.sessions.models import Held, Session, to_stored
 from ostiary.sessions.rotation import Lifetimes
 from ostiary.sessions.tokens import Tokens
-from ostiary.users.models import User, from_stored
 
 MAX_SESSIONS_PER_USER = 100
 """The oldest ends when one more begins (TK-8)."""
@@ -31,13 +29,13 @@ def begin_session(
     address: str,
     user_agent: str,
     now: datetime,
-) -> Held:
-    """Begin a session for a user who has just proven who he is.
+) -> Session:
+    """Begin a session for a user who has just proven who he is, and answer it.
 
     The user's row is locked and read again, so that a deactivation either comes first and is seen here, or comes
     after and ends this session with the others. Raises InvalidCredentials where the gate does.
     """
-    user = _lock_user(connection, user_id)
+    users = USER_FOR_SESSION.run(connection, user_id)
     session = Session(
         id=new_id(),
         user_id=user_id,
@@ -53,19 +51,14 @@ def begin_session(
         refresh_expires_at=now + min(lifetimes.refresh_idle, lifetimes.refresh_absolute),
         expires_at=now + lifetimes.refresh_absolute,
     )
-    if user is None:
+    if not users:
         raise InvalidCredentials(reason="no such user")
-    held = Held(session, user)
-    admit(Standing.of(held), user_id=user_id, now=now)
+    (found_id, is_active), *_ = users
+    admit(Standing.of(Held(session, found_id, bool(is_active))), user_id=user_id, now=now)
     refresh_hash = token_hash(tokens.mint_refresh(session))
-    NEW_SESSION.run(connection, *to_stored(replace(session, refresh_hash=refresh_hash)))
+    NEW_SESSION.run(connection, *to_stored(session._replace(refresh_hash=refresh_hash)))
     _make_room(connection, session, now)
-    return held
-
-
-def _lock_user(connection: Connection, user_id: int) -> User | None:
-    rows = USER_FOR_SESSION.run(connection, user_id)
-    return from_stored(rows[0]) if rows else None
+    return session
 
 
 def _make_room(connection: Connection, new: Session, now: datetime) -> None:

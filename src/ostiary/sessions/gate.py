@@ -24,10 +24,8 @@ class Standing(NamedTuple):
     @classmethod
     def of(cls, held: Held) -> "Standing":
         """Answer how a session and its user stand."""
-        session, user = held
-        return cls(
-            user.id, session.user_id, user.is_active, session.revoked_at, session.revoked_because, session.expires_at
-        )
+        session, user_id, is_active = held
+        return cls(user_id, session.user_id, is_active, session.revoked_at, session.revoked_because, session.expires_at)
 
 
 def admit(standing: Standing, *, user_id: int, now: datetime) -> None:

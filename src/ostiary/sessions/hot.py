@@ -17,7 +17,7 @@ CALLER = Lookup(
 _HELD = (
     "s.id, s.user_id, s.created_at, s.authenticated_at, s.amr, s.address, s.user_agent, s.last_used_at, s.generation, "
     "s.refresh_hash, s.rotated_at, s.refresh_expires_at, s.expires_at, s.revoked_at, s.revoked_because, "
-    "u.id, u.email, u.username, u.is_active, u.is_superuser, u.created_at, u.updated_at"
+    "u.id, u.is_active"
 )
 
 HELD_FOR_CHANGE = Selection(
@@ -30,7 +30,8 @@ HELD_FOR_CHANGE = Selection(
         "WHERE s.id = ANY($1::text[]) ORDER BY s.id FOR UPDATE OF s"
     ),
 )
-"""Sessions with their users, locked in the order of ids. SQLite has one writer, so what it reads stays as it is."""
+"""Sessions with what the gate asks of their users, locked in the order of ids. SQLite has one writer, so what it reads
+stays as it is."""
 
 ROTATION = Change(
     sqlite=(
@@ -48,12 +49,8 @@ ROTATION = Change(
 )
 """What a rotation, or a replay, leaves in a session."""
 
-USER_FOR_SESSION = Statement(
-    "SELECT u.id, u.email, u.username, u.is_active, u.is_superuser, u.created_at, u.updated_at "
-    "FROM users u WHERE u.id = ?1",
-    locking="FOR UPDATE",
-)
-"""The user whose session is about to begin."""
+USER_FOR_SESSION = Statement("SELECT u.id, u.is_active FROM users u WHERE u.id = ?1", locking="FOR UPDATE")
+"""What the gate asks of the user whose session is about to begin."""
 
 NEW_SESSION = Statement(
     f"INSERT INTO sessions ({', '.join(sessions.columns.keys())}) "

@@ -1,14 +1,12 @@
 """The sessions table and what one row says."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table
 
 from ostiary.db.types import Moment, UserId, from_milliseconds, metadata, to_milliseconds
-from ostiary.users.models import User, from_stored
 
 sessions = Table(
     "sessions",
@@ -32,8 +30,7 @@ sessions = Table(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Session:
+class Session(NamedTuple):
     """One sign-in on one device. The secret is the refresh token, of which only a hash is here."""
 
     id: str
@@ -57,38 +54,35 @@ class Session:
 
 
 class Held(NamedTuple):
-    """A session and the user it belongs to, as they are at one moment."""
+    """A session, and what the gate asks of the user it belongs to, as they are at one moment."""
 
     session: Session
-    user: User
-
-
-_WIDTH = len(sessions.columns)
+    user_id: int
+    is_active: bool
 
 
 def to_stored(session: Session) -> list[Any]:
     """Turn a session into the values of its row, as the database holds them."""
-    values = (getattr(session, column.name) for column in sessions.columns)
-    return [to_milliseconds(value) if isinstance(value, datetime) else value for value in values]
+    return [to_milliseconds(value) if isinstance(value, datetime) else value for value in session]
 
 
 def held_from_stored(row: Sequence[Any]) -> Held:
-    """Turn the same columns as the database holds them, past SQLAlchemy, into a session and its user."""
+    """Turn the same columns as the database holds them, past SQLAlchemy, and the user's two behind them, into both."""
     session = Session(
-        id=row[0],
-        user_id=row[1],
-        created_at=from_milliseconds(row[2]),
-        authenticated_at=from_milliseconds(row[3]),
-        amr=row[4],
-        address=row[5],
-        user_agent=row[6],
-        last_used_at=from_milliseconds(row[7]),
-        generation=row[8],
-        refresh_hash=row[9],
-        rotated_at=from_milliseconds(row[10]),
-        refresh_expires_at=from_milliseconds(row[11]),
-        expires_at=from_milliseconds(row[12]),
-        revoked_at=None if row[13] is None else from_milliseconds(row[13]),
-        revoked_because=row[14],
+        row[0],
+        row[1],
+        from_milliseconds(row[2]),
+        from_milliseconds(row[3]),
+        row[4],
+        row[5],
+        row[6],
+        from_milliseconds(row[7]),
+        row[8],
+        row[9],
+        from_milliseconds(row[10]),
+        from_milliseconds(row[11]),
+        from_milliseconds(row[12]),
+        None if row[13] is None else from_milliseconds(row[13]),
+        row[14],
     )
-    return Held(session, from_stored(row[_WIDTH:]))
+    return Held(session, row[15], bool(row[16]))

@@ -1,7 +1,7 @@
 """Rotating refresh tokens: many at once, each atomically (TK-4, TK-5)."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
@@ -25,7 +25,7 @@ class RefreshTokenReplayed(InvalidCredentials):
 class Rotation:
     """What a refresh gives: the session as it is now and its live refresh token."""
 
-    held: Held
+    session: Session
     refresh_token: str
 
 
@@ -66,20 +66,20 @@ def _answer(
     held: Held, presented: Presented, *, tokens: Tokens, lifetimes: Lifetimes, now: datetime
 ) -> tuple[Held, Rotation | Exception]:
     """Answer one token; also the session as it is afterwards."""
-    session, user = held
+    session = held.session
     verdict = judge(session, presented, now=now, lifetimes=lifetimes)
     if verdict is Verdict.ROTATE:
         successor, refresh_token = _succeed(session, tokens, lifetimes, now)
-        held = Held(successor, user)
-        return held, Rotation(held, refresh_token)
+        return held._replace(session=successor), Rotation(successor, refresh_token)
     if verdict is Verdict.REPEAT:
         repeated = tokens.remint_refresh(session)
         if repeated is not None:
-            return held, Rotation(held, repeated)
+            return held, Rotation(session, repeated)
         return held, InvalidCredentials(reason="refresh token: its successor cannot be made again")
     if verdict is Verdict.REUSED:
-        ended = replace(session, revoked_at=now, revoked_because="refresh_token_replayed")
-        return Held(ended, user), RefreshTokenReplayed(reason=f"spent refresh token came back: session {session.id}")
+        ended = session._replace(revoked_at=now, revoked_because="refresh_token_replayed")
+        replayed = RefreshTokenReplayed(reason=f"spent refresh token came back: session {session.id}")
+        return held._replace(session=ended), replayed
     return held, InvalidCredentials(reason="refresh token: not live")
 
 
@@ -88,8 +88,7 @@ def _succeed(session: Session, tokens: Tokens, lifetimes: Lifetimes, now: dateti
     absolute = min(session.expires_at, session.created_at + lifetimes.refresh_absolute)
     expires_at = min(now + lifetimes.refresh_idle, absolute)
     refresh_token = tokens.mint_next_refresh(session, now=now, expires_at=expires_at)
-    successor = replace(
-        session,
+    successor = session._replace(
         generation=session.generation + 1,
         refresh_hash=token_hash(refresh_token),
         rotated_at=now,

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from ostiary.sessions.tokens import TokenPair
 from ostiary.web.body import Body
-from ostiary.web.render import json_response
+from ostiary.web.render import JSON
 
 _EXAMPLE = "eyJ0eXAiOiJKV1QiLCJhbGc..."
 
@@ -34,6 +34,5 @@ class RefreshRequest(Body):
 
 def token_pair_response(pair: TokenPair) -> Response:
     """Answer a token pair in the contract's three members."""
-    return json_response(
-        {"access_token": pair.access_token, "refresh_token": pair.refresh_token, "token_type": "bearer"}
-    )
+    access, refresh = pair.access_token, pair.refresh_token  # in base64url and dots, so there is nothing to escape
+    return JSON(f'{{"access_token":"{access}","refresh_token":"{refresh}","token_type":"bearer"}}'.encode())
