@@ -11,24 +11,18 @@ from typing import TYPE_CHECKING, Any
 from starlette.types import Scope
 from uvicorn.protocols.http.httptools_impl import HEADER_VALUE_RE, STATUS_LINE, HttpToolsProtocol
 
+from ostiary.web.body import EXCHANGE
+
 if TYPE_CHECKING:
     from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
-
-_EXCHANGE = "ostiary.exchange"
 
 
 class Protocol(HttpToolsProtocol):
     """One connection."""
 
     def _start_asgi_task(self, cycle: "RequestResponseCycle", app: Any) -> None:
-        cycle.scope[_EXCHANGE] = cycle  # type: ignore[literal-required]
+        cycle.scope[EXCHANGE] = cycle  # type: ignore[literal-required]
         super()._start_asgi_task(cycle, app)
-
-
-def has_whole_body(scope: Scope) -> bool:
-    """Tell whether all of a request's body has arrived, so that nobody waits for it; False where that is not known."""
-    cycle: RequestResponseCycle | None = scope.get(_EXCHANGE)
-    return cycle is not None and not cycle.more_body
 
 
 def sent_whole(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | memoryview) -> bool:
@@ -36,7 +30,7 @@ def sent_whole(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]]
 
     The names of headers are in small letters, and one of them is `content-length`.
     """
-    cycle: RequestResponseCycle | None = scope.get(_EXCHANGE)
+    cycle: RequestResponseCycle | None = scope.get(EXCHANGE)
     if (
         cycle is None
         or cycle.disconnected

@@ -17,13 +17,15 @@ from pydantic_core import ErrorDetails, PydanticKnownError
 from starlette.requests import Request
 from starlette.types import Receive, Scope
 
-from ostiary.edge.protocol import has_whole_body
 from ostiary.problems import BodyTooLarge, InvalidInput, Problem, RequestTimeout, UnsupportedMediaType
 
 MAX_BODY_BYTES = 64 * 1024
 BODY_TIMEOUT_SECONDS = 30.0
 MAX_DEPTH = 16
 MAX_KEYS = 200
+
+EXCHANGE = "ostiary.exchange"
+"""Where our protocol (`edge/protocol.py`) leaves its side of a request; under another server there is nothing."""
 
 _DRAIN_BYTES = 1024 * 1024
 _DRAIN_SECONDS = 1.0
@@ -145,7 +147,7 @@ async def _receive(scope: Scope, receive: Receive, max_bytes: int, timeout_secon
     """Collect the body, unless its headers say already that it will be refused."""
     if problem := _judge_headers(scope, max_bytes):
         await _refuse_unread(problem, scope, receive)
-    if has_whole_body(scope):  # as most are: there is nothing to wait for, and a timer is not for nothing
+    if _has_arrived(scope):  # as most are: there is nothing to wait for, and a timer is not for nothing
         body, more = await _collect(receive, max_bytes)
     else:
         try:
@@ -159,6 +161,12 @@ async def _receive(scope: Scope, receive: Receive, max_bytes: int, timeout_secon
             await _refuse_unread(problem, scope, receive)
         raise problem
     return body
+
+
+def _has_arrived(scope: Scope) -> bool:
+    """Tell whether all of the body is here, so that nobody waits for it; False where that is not known."""
+    exchange = scope.get(EXCHANGE)
+    return exchange is not None and not exchange.more_body
 
 
 async def _collect(receive: Receive, max_bytes: int) -> tuple[bytearray, bool]:
