@@ -67,7 +67,6 @@ def test_a_token_in_the_query_is_no_token(client: httpx.Client, person: Person, 
     assert_refused(client.get(f"/users/{person.id}", params={name: person.access_token}))
 
 
-@pytest.mark.rule("D3")
 @pytest.mark.rule("TK-2")
 def test_payloads_are_what_a_json_writer_would_write(make_server: MakeServer) -> None:
     audience = 'urn:"quoted"\\\u00fc'
@@ -84,6 +83,7 @@ def test_payloads_are_what_a_json_writer_would_write(make_server: MakeServer) ->
     assert json.loads(base64url.decode(person.access_token.split(".")[1].encode()))["amr"] == ["pwd"]
 
 
+@pytest.mark.rule("D3")
 def test_a_bad_token_is_refused_where_none_is_needed(client: httpx.Client) -> None:
     body = newcomer()
     assert_refused(client.post("/users", json=body, headers={"Authorization": "Bearer x"}))
