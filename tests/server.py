@@ -73,7 +73,7 @@ class Server:
 
     def client(self, **options: Any) -> httpx.Client:
         """A client of the API, with paths relative to /api/v1."""
-        return httpx.Client(base_url=f"{self.url}/api/v1", timeout=60, trust_env=False, **options)
+        return _client(self.url, options)
 
 
 class Process:
@@ -141,7 +141,16 @@ class Process:
 
     def client(self, **options: Any) -> httpx.Client:
         """A client of the API, with paths relative to /api/v1."""
-        return httpx.Client(base_url=f"{self.url}/api/v1", timeout=60, trust_env=False, **options)
+        return _client(self.url, options)
+
+
+def _client(url: str, options: dict[str, Any]) -> httpx.Client:
+    """A client that closes no idle connection as surplus: httpcore may have given it to another thread already.
+
+    See https://github.com/encode/httpcore/issues/1110.
+    """
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    return httpx.Client(base_url=f"{url}/api/v1", timeout=60, trust_env=False, limits=limits, **options)
 
 
 def clean_environment() -> dict[str, str]:

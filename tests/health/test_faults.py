@@ -80,7 +80,7 @@ def process(postgres: Postgres, tmp_path: Path) -> Iterator[Process]:
 
 @pytest.fixture
 def api(process: Process) -> Iterator[httpx.Client]:
-    with process.client(limits=httpx.Limits(max_connections=200)) as client:
+    with process.client() as client:
         yield client
 
 
