@@ -30,9 +30,12 @@ FOUNDATION = (
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
     FOUNDATION,
-    ("keys", "users", "migrations"),
-    ("credentials", "sessions"),
-    ("login", "transfer", "health", "reference"),
+    ("audit",),
+    ("keys", "users", "mail", "migrations"),
+    ("credentials", "sessions", "roles"),
+    ("login", "api_keys", "health", "reference"),
+    ("verification",),
+    ("accounts", "administration", "transfer"),
     ("upkeep",),
     ("app",),
     ("cli",),
@@ -40,7 +43,21 @@ LEVELS: tuple[tuple[str, ...], ...] = (
 )
 """The parts of the package, from the ground up. A part imports from below its own level; the foundation also itself."""
 
-SLICES = ("keys", "users", "credentials", "sessions", "login", "transfer")
+SLICES = (
+    "audit",
+    "keys",
+    "users",
+    "mail",
+    "credentials",
+    "sessions",
+    "roles",
+    "login",
+    "api_keys",
+    "verification",
+    "accounts",
+    "administration",
+    "transfer",
+)
 VAGUE_NAMES = {"base", "common", "helpers", "repository", "service", "utils"}
 CLOCK = {"now", "utcnow", "today"}
 TIMERS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime"}
