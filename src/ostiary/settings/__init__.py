@@ -3,9 +3,9 @@
 A setting is given as a command-line option, as an environment variable `OSTIARY_…`, in `.env` or in a TOML file;
 `Settings.load()` reads them all and reports all mistakes at once.
 
-    declaration  how a setting is declared        model      the settings and the rules between them
-    values       the kinds of values              sources    where they come from
-                                                  reference  all of them in words
+    declaration  how a setting is declared        model      the rules between the settings
+    fields       every setting                    sources    where they come from
+    values       the kinds of values              reference  all of them in words
 """
 
 from ostiary.settings.model import Settings
