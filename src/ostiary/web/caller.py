@@ -7,6 +7,7 @@ from typing import Any
 from starlette.requests import Request
 
 from ostiary.problems import InvalidCredentials
+from ostiary.web.permissions import Permission, Rights
 
 _CALLER = "ostiary.caller"
 
@@ -18,6 +19,17 @@ class Caller:
     user_id: int
     session_id: str
     is_superuser: bool
+    permissions: frozenset[str] = frozenset()
+    """What his roles allow him, as it is at this request."""
+
+    @property
+    def rights(self) -> Rights:
+        """All that he may do beyond his own affairs."""
+        return Rights.of(is_superuser=self.is_superuser, granted=self.permissions)
+
+    def may(self, permission: Permission) -> bool:
+        """Say whether he has a permission: superusers have all."""
+        return self.is_superuser or permission in self.permissions
 
 
 def put_caller(scope: MutableMapping[str, Any], caller: Caller) -> None:

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ostiary.problems import Problem
+from ostiary.web.permissions import Permission
 
 if TYPE_CHECKING:
     from ostiary.context import App
@@ -27,7 +28,7 @@ class Access(Enum):
     PUBLIC = auto()
     """Anybody. A bad token is refused all the same."""
     SIGNED_IN = auto()
-    """Whoever brings a live access token."""
+    """Whoever brings a live access token, and has the endpoint's permission if it names one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,8 @@ class Endpoint:
     access: Access
     tag: str
     summary: str
+    permission: Permission | None = None
+    """What a caller must be allowed to do; superusers always are. None where it is about his own affairs."""
     answer: type[BaseModel] | None = None
     """The model of a successful body; None for 204."""
     status: int = 200

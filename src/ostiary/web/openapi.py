@@ -17,6 +17,7 @@ from pydantic_core import core_schema
 
 from ostiary.problems import (
     BodyTooLarge,
+    Forbidden,
     InvalidCredentials,
     InvalidInput,
     Problem,
@@ -184,13 +185,20 @@ def operation_id(endpoint: Endpoint) -> str:
 
 def _operation(endpoint: Endpoint) -> JSON:
     operation: JSON = {"tags": [endpoint.tag], "summary": endpoint.summary, "operationId": operation_id(endpoint)}
+    if endpoint.permission is not None:
+        operation["description"] = f"Needs the permission `{endpoint.permission}`, which superusers always have."
     if endpoint.parameters:
         operation["parameters"] = [_parameter(parameter) for parameter in endpoint.parameters]
     if endpoint.body is not None:
         operation["requestBody"] = {"required": True, "content": _content(endpoint.body)}
     operation["responses"] = _responses(endpoint)
-    operation["security"] = [{"bearer": []}] if endpoint.access is Access.SIGNED_IN else []
+    operation["security"] = [{"bearer": _roles(endpoint)}] if endpoint.access is Access.SIGNED_IN else []
     return operation
+
+
+def _roles(endpoint: Endpoint) -> list[str]:
+    """Answer what a token must carry beside being good: OpenAPI 3.1 has room for it, for any kind of security."""
+    return [] if endpoint.permission is None else [endpoint.permission]
 
 
 def _parameter(parameter: Parameter) -> JSON:
@@ -231,6 +239,8 @@ def _refusals(endpoint: Endpoint) -> list[tuple[int, list[type[Problem]]]]:
         problems |= dict.fromkeys((InvalidInput, RequestTimeout, BodyTooLarge, UnsupportedMediaType))
     if endpoint.access is Access.SIGNED_IN:
         problems[InvalidCredentials] = None
+    if endpoint.permission is not None:
+        problems[Forbidden] = None
     if endpoint.is_limited:  # then a token is looked at, too, and for that the database is asked
         problems |= dict.fromkeys((RateLimited, InvalidCredentials, Unavailable))
     ordered = sorted(problems, key=_status_of)

@@ -1,0 +1,96 @@
+"""Deny by default (AD-2): every endpoint says who may call, and exactly those may."""
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.app import ENDPOINTS
+from ostiary.problems import Forbidden, InvalidCredentials
+from ostiary.web.access import guarded
+from ostiary.web.caller import Caller, put_caller
+from ostiary.web.endpoint import Access, Endpoint
+from ostiary.web.permissions import PERMISSIONS, Permission
+from tests.reference.conformance import DOCUMENT
+
+PUBLIC = re.compile(
+    r"/api/v1/(health|livez|readyz|setup|auth/.+)"
+    r"|/livez|/readyz|/\.well-known/.+"
+    r"|/(?!api/).+"  # pages
+)
+"""Where nobody need sign in, beside POST /users."""
+
+OWN = re.compile(r"/api/v1/(auth/.+|users/me(/.+)?|sessions(/.+)?|api-keys(/.+)?)")
+"""Where a signed-in caller finds his own affairs, and nothing of anybody else."""
+
+SEEN = {("GET", "/api/v1/users"), ("GET", "/api/v1/users/{user_id}")}
+"""Whose rows the rule of who sees whom governs."""
+
+ANSWERS_NOTHING = {202, 204}
+
+
+def named(endpoint: Endpoint) -> str:
+    return f"{endpoint.method} {endpoint.path}"
+
+
+@pytest.mark.rule("AD-2")
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
+def test_every_endpoint_declares_who_may_call_and_what_it_answers(endpoint: Endpoint) -> None:
+    """An endpoint that is about others names a permission, or it must be let in here, by hand."""
+    if endpoint.permission is not None:
+        assert endpoint.permission in PERMISSIONS
+        assert endpoint.access is not Access.PUBLIC
+    elif endpoint.access is Access.PUBLIC:
+        assert PUBLIC.fullmatch(endpoint.path) or named(endpoint) == "POST /api/v1/users"
+    else:
+        assert OWN.fullmatch(endpoint.path) or (endpoint.method, endpoint.path) in SEEN
+    assert endpoint.answer is not None or endpoint.status in ANSWERS_NOTHING or endpoint.media_type == "text/html"
+
+
+@pytest.mark.rule("AD-2")
+@pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
+def test_the_reference_says_which_permission_is_needed(endpoint: Endpoint) -> None:
+    operation = DOCUMENT["paths"][endpoint.path][endpoint.method.lower()]
+    if endpoint.permission is None:
+        assert operation["security"] in ([], [{"bearer": []}])
+    else:
+        assert operation["security"] == [{"bearer": [endpoint.permission]}]
+        assert f"`{endpoint.permission}`" in operation["description"]
+        assert "403" in operation["responses"]
+
+
+async def answer(_request: Request) -> Response:
+    return Response(status_code=204)
+
+
+def ask(endpoint: Endpoint, caller: Caller | None) -> Response:
+    """Call an endpoint's handler as routing does."""
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    if caller is not None:
+        put_caller(scope, caller)
+
+    async def call() -> Response:
+        return await guarded(endpoint)(Request(scope))
+
+    return asyncio.run(call())
+
+
+@pytest.mark.rule("AD-2", "D3")
+@pytest.mark.parametrize("access", Access)
+@pytest.mark.parametrize("permission", PERMISSIONS)
+def test_a_permission_lets_in_those_who_hold_it_and_nobody_else(permission: Permission, access: Access) -> None:
+    """Also where somebody declared the endpoint public by mistake."""
+    endpoint = Endpoint("GET", "/", answer, access, tag="Users", summary="", permission=permission)
+    with pytest.raises(InvalidCredentials):
+        ask(endpoint, None)
+    others = frozenset(PERMISSIONS) - {permission}
+    for held in (frozenset(), others, frozenset({permission.upper(), f"{permission} ", "*"})):
+        with pytest.raises(Forbidden):
+            ask(endpoint, Caller(1, "session", is_superuser=False, permissions=held))
+    assert (
+        ask(endpoint, Caller(1, "session", is_superuser=False, permissions=frozenset({permission}))).status_code == 204
+    )
+    assert ask(endpoint, Caller(1, "session", is_superuser=True)).status_code == 204
