@@ -6,6 +6,9 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, func, select, update
 
+from ostiary.audit.events import Event
+from ostiary.audit.origin import Origin
+from ostiary.audit.recording import record
 from ostiary.db.statements import insert_into
 from ostiary.problems import Forbidden, InvalidInput, NotFound
 from ostiary.users.address import canonical_email, canonical_username
@@ -86,17 +89,19 @@ def find_user(connection: Connection, who: str) -> User:
     return user
 
 
-def set_active(connection: Connection, user_id: int, *, is_active: bool, now: datetime) -> User:
+def set_active(connection: Connection, user_id: int, *, is_active: bool, origin: Origin, now: datetime) -> User:
     """Activate or deactivate. The caller ends the user's sessions. Raises NotFound, LastSuperuser."""
-    return _change(connection, user_id, now=now, is_active=is_active)
+    event = Event.USER_ACTIVATED if is_active else Event.USER_DEACTIVATED
+    return _change(connection, user_id, event, origin, now=now, is_active=is_active)
 
 
-def set_superuser(connection: Connection, user_id: int, *, is_superuser: bool, now: datetime) -> User:
+def set_superuser(connection: Connection, user_id: int, *, is_superuser: bool, origin: Origin, now: datetime) -> User:
     """Promote or demote. Raises NotFound, LastSuperuser."""
-    return _change(connection, user_id, now=now, is_superuser=is_superuser)
+    event = Event.USER_PROMOTED if is_superuser else Event.USER_DEMOTED
+    return _change(connection, user_id, event, origin, now=now, is_superuser=is_superuser)
 
 
-def delete_user(connection: Connection, user_id: int) -> None:
+def delete_user(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> None:
     """Remove a user and, by the tables' own constraints, everything that hangs on him.
 
     Raises NotFound, LastSuperuser.
@@ -106,6 +111,7 @@ def delete_user(connection: Connection, user_id: int) -> None:
     if gone is None:  # somebody else was quicker; nobody may be counted out twice
         raise NotFound
     note_removed(connection, [user_id])
+    record(connection, Event.USER_DELETED, origin, user_id=user_id, now=now)
     _keep_one_superuser(connection, lost=user)
 
 
@@ -119,12 +125,15 @@ def has_superuser(connection: Connection) -> bool:
     return _active_superusers(connection) > 0
 
 
-def _change(connection: Connection, user_id: int, *, now: datetime, **values: Any) -> User:
+def _change(
+    connection: Connection, user_id: int, event: Event, origin: Origin, *, now: datetime, **values: Any
+) -> User:
     before = _existing(connection, user_id)
     after = replace(before, **values, updated_at=now.replace(microsecond=0))
     if replace(after, updated_at=before.updated_at) == before:
         return before
     connection.execute(update(users).where(users.c.id == user_id).values(**values, updated_at=after.updated_at))
+    record(connection, event, origin, user_id=user_id, now=now)
     _keep_one_superuser(connection, lost=before)
     return after
 
