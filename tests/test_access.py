@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from dataclasses import replace
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -14,6 +16,7 @@ from ostiary.web.access import guarded
 from ostiary.web.caller import Caller, put_caller
 from ostiary.web.endpoint import Access, Endpoint
 from ostiary.web.permissions import PERMISSIONS, Permission
+from tests.clock import FakeClock
 from tests.reference.conformance import DOCUMENT
 
 PUBLIC = re.compile(
@@ -68,7 +71,10 @@ async def answer(_request: Request) -> Response:
 
 def ask(endpoint: Endpoint, caller: Caller | None) -> Response:
     """Call an endpoint's handler as routing does."""
-    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": []}
+    app = SimpleNamespace(state=SimpleNamespace(ostiary=SimpleNamespace(clock=FakeClock())))
+    scope: dict[str, Any] = {"type": "http", "method": "GET", "path": "/", "headers": [], "app": app}
+    if caller is not None and endpoint.access is Access.RECENT:
+        caller = replace(caller, authenticated_at=app.state.ostiary.clock.now())
     if caller is not None:
         put_caller(scope, caller)
 

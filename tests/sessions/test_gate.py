@@ -16,7 +16,6 @@ import pytest
 from sqlalchemy import Connection, delete, update
 
 from ostiary.app import ENDPOINTS
-from ostiary.audit.origin import OPERATOR
 from ostiary.context import App
 from ostiary.credentials.models import passwords
 from ostiary.crypto.jwk import generate_key
@@ -64,6 +63,10 @@ def _log_in(client: httpx.Client, person: Person) -> httpx.Response:
     return client.post("/auth/login", json={"email": person.email, "password": person.password})
 
 
+def _authenticate_again(client: httpx.Client, person: Person) -> httpx.Response:
+    return client.post("/auth/reauthenticate", headers=person.auth, json={"password": person.password})
+
+
 def _refresh_live(client: httpx.Client, person: Person) -> httpx.Response:
     return refresh(client, person.refresh_token)
 
@@ -76,7 +79,7 @@ def _retry(client: httpx.Client, person: Person) -> httpx.Response:
 SPENT: dict[str, str] = {}
 """The token that was spent for each live one."""
 
-SIGNED_IN = [endpoint for endpoint in ENDPOINTS if endpoint.access is Access.SIGNED_IN]
+SIGNED_IN = [endpoint for endpoint in ENDPOINTS if endpoint.access is not Access.PUBLIC]
 PATHS = [
     Path("login", _log_in, "password"),
     Path("refresh", _refresh_live, "refresh"),
@@ -86,7 +89,7 @@ PATHS = [
 
 
 def _deactivate(server: Server, person: Person) -> None:
-    write(server.settings, deactivate_user, person.id, origin=OPERATOR, now=server.clock.now())
+    write(server.settings, deactivate_user, person.id, now=server.clock.now())
 
 
 def _deactivate_and_leave_sessions(server: Server, person: Person) -> None:
@@ -95,7 +98,7 @@ def _deactivate_and_leave_sessions(server: Server, person: Person) -> None:
 
 
 def _delete(server: Server, person: Person) -> None:
-    write(server.settings, delete_user, person.id, origin=OPERATOR, now=server.clock.now())
+    write(server.settings, delete_user, person.id)
 
 
 def _remove_password(server: Server, person: Person) -> None:
@@ -123,15 +126,7 @@ def _remove_session(server: Server, person: Person) -> None:
 
 def _revoke_key(server: Server, person: Person) -> None:
     kid = header_of(person.access_token)["kid"]
-    write(
-        server.settings,
-        revoke_key,
-        kid,
-        generate_key("ES256"),
-        server.app.sealer,
-        origin=OPERATOR,
-        now=server.clock.now(),
-    )
+    write(server.settings, revoke_key, kid, generate_key("ES256"), server.app.sealer, now=server.clock.now())
     wait_until(lambda: kid not in server.app.ring.verifiers)
 
 
@@ -185,7 +180,9 @@ def test_whoever_is_blocked_gets_nowhere(server: Server, client: httpx.Client, b
         if path.credential in block.credentials:
             assert_refused(answer)
         else:
-            assert answer.status_code in {200, 204}, f"{path.name} must work while {block.name}: {answer.text}"
+            # What lacks a body or a permission is told so, once it has passed the gate.
+            let_in = answer.status_code < 500 and answer.status_code != 401
+            assert let_in, f"{path.name} must work while {block.name}: {answer.text}"
 
 
 def test_every_signed_in_endpoint_is_among_the_paths() -> None:
@@ -232,12 +229,17 @@ class Pause:
         app.hasher.verify = paused  # type: ignore[method-assign]
 
     @contextmanager
-    def during(self, client: httpx.Client, person: Person) -> Iterator[list[httpx.Response]]:
-        """Start a login; the body runs while it is held up; yields a list that then holds its answer."""
+    def during(
+        self, client: httpx.Client, person: Person, call: Callable[[httpx.Client, Person], httpx.Response] = _log_in
+    ) -> Iterator[list[httpx.Response]]:
+        """Start a login, or another call that verifies a password; the body runs while it is held up.
+
+        Yields a list that then holds its answer.
+        """
         self.reached.clear()
         self.go_on.clear()
         answers: list[httpx.Response] = []
-        thread = threading.Thread(target=lambda: answers.append(_log_in(client, person)))
+        thread = threading.Thread(target=lambda: answers.append(call(client, person)))
         thread.start()
         try:
             assert self.reached.wait(30)
@@ -262,6 +264,23 @@ def test_a_login_asks_the_gate_when_it_completes(make_server: MakeServer) -> Non
         with pause.during(client, person) as answers:
             pass
         assert answers[0].status_code == 200, "nobody is blocked who should not be"
+
+
+@pytest.mark.rule("D1", "TK-6", "TK-7")
+def test_authenticating_again_asks_the_gate_when_it_completes(make_server: MakeServer) -> None:
+    pause = Pause(threading.Event(), threading.Event())
+    server = make_server(change=pause.plant)
+    pause.go_on.set()
+    with server.client() as client:
+        for block in (_deactivate, _deactivate_and_leave_sessions, _delete, _revoke_session, _end_absolute_lifetime):
+            person = signed_in(client)
+            with pause.during(client, person, _authenticate_again) as answers:
+                block(server, person)
+            assert_refused(answers[0])
+        person = signed_in(client)
+        with pause.during(client, person, _authenticate_again) as answers:
+            pass
+        tokens_in(answers[0])
 
 
 @pytest.mark.rule("D1", "TK-3")

@@ -1,12 +1,14 @@
 """The tables of credentials: passwords, and secrets that are good for one use."""
 
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
     LargeBinary,
+    Select,
     String,
     Table,
     select,
@@ -39,9 +41,20 @@ one_time_tokens = Table(
 
 def password_of(connection: Connection, user_id: int) -> StoredPassword | None:
     """Answer a user's stored password; None for an account without one."""
-    row = connection.execute(
-        select(passwords.c.password_hash, passwords.c.pepper_id).where(passwords.c.user_id == user_id)
-    ).first()
+    return _stored(connection, _password(user_id))
+
+
+def lock_password(connection: Connection, user_id: int) -> StoredPassword | None:
+    """Answer the same, and let nobody replace it before the transaction ends."""
+    return _stored(connection, _password(user_id).with_for_update())
+
+
+def _password(user_id: int) -> Select[Any]:
+    return select(passwords.c.password_hash, passwords.c.pepper_id).where(passwords.c.user_id == user_id)
+
+
+def _stored(connection: Connection, query: Select[Any]) -> StoredPassword | None:
+    row = connection.execute(query).first()
     return None if row is None else StoredPassword(row.password_hash, row.pepper_id)
 
 

@@ -1,20 +1,22 @@
-"""POST /users (sign-up), POST /auth/login and POST /setup."""
+"""POST /users (sign-up), POST /auth/login, POST /auth/reauthenticate and POST /setup."""
 
 from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ostiary.audit.origin import origin_of
 from ostiary.credentials.one_time import TokenInvalid
 from ostiary.credentials.strength import PasswordRefused
 from ostiary.edge.source import source_in
 from ostiary.login.password import log_in
+from ostiary.login.proof import InvalidPassword
+from ostiary.login.reauthentication import reauthenticate
 from ostiary.login.signup import SignupClosed, set_up, sign_up
 from ostiary.problems import InvalidCredentials, InvalidInput
 from ostiary.sessions.schemas import TokenPairOut, token_pair_response
 from ostiary.users.accounts import EmailTaken, UsernameTaken
 from ostiary.users.schemas import SignUpRequest, UserOut, user_out
 from ostiary.web.body import Body, Verbatim, read_json
+from ostiary.web.caller import caller_of
 from ostiary.web.endpoint import Access, Endpoint, app_of
 from ostiary.web.render import json_response
 
@@ -25,6 +27,14 @@ class LoginRequest(Body):
     model_config = ConfigDict(json_schema_extra={"example": {"email": "user@example.com", "password": "password123"}})
 
     email: Verbatim
+    password: Verbatim
+
+
+class ReauthenticateRequest(Body):
+    """The caller's own password."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"password": "password123"}})
+
     password: Verbatim
 
 
@@ -48,9 +58,7 @@ class SetupRequest(SignUpRequest):
 async def post_user(request: Request) -> Response:
     """Sign up."""
     body = await read_json(request, SignUpRequest)
-    user = await sign_up(
-        app_of(request), email=body.email, username=body.username, password=body.password, origin=origin_of(request)
-    )
+    user = await sign_up(app_of(request), email=body.email, username=body.username, password=body.password)
     return json_response(user_out(user), 201)
 
 
@@ -62,7 +70,16 @@ async def post_login(request: Request) -> Response:
         email=body.email,
         password=body.password,
         source=source_in(request.scope),
-        origin=origin_of(request),
+        user_agent=request.headers.get("user-agent", ""),
+    )
+    return token_pair_response(pair)
+
+
+async def post_reauthenticate(request: Request) -> Response:
+    """Prove again who one is, in the session that one has."""
+    body = await read_json(request, ReauthenticateRequest)
+    pair = await reauthenticate(
+        app_of(request), caller_of(request), password=body.password, source=source_in(request.scope)
     )
     return token_pair_response(pair)
 
@@ -71,12 +88,7 @@ async def post_setup(request: Request) -> Response:
     """Make the first superuser."""
     body = await read_json(request, SetupRequest)
     user = await set_up(
-        app_of(request),
-        token=body.token,
-        email=body.email,
-        username=body.username,
-        password=body.password,
-        origin=origin_of(request),
+        app_of(request), token=body.token, email=body.email, username=body.username, password=body.password
     )
     return json_response(user_out(user), 201)
 
@@ -105,6 +117,17 @@ ENDPOINTS = (
         body=LoginRequest,
         problems=(InvalidInput, InvalidCredentials),
         is_hot=True,
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/auth/reauthenticate",
+        post_reauthenticate,
+        Access.SIGNED_IN,
+        tag="Authentication",
+        summary="Authenticate again in the same session",
+        answer=TokenPairOut,
+        body=ReauthenticateRequest,
+        problems=(InvalidInput, InvalidPassword),
     ),
     Endpoint(
         "POST",

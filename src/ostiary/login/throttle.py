@@ -79,6 +79,16 @@ def forget_attempts(connection: Connection, pair: Pair) -> None:
     FORGETTING.run(connection, *pair)
 
 
+def subject_of(user_id: int) -> str:
+    """Name an account: all spellings of its address, and proofs of its password, give the same."""
+    return f"user:{user_id}"
+
+
+def forget_user(connection: Connection, user_id: int) -> None:
+    """Clear all that is kept of attempts at an account that has ended."""
+    connection.execute(delete(login_throttles).where(login_throttles.c.subject == subject_of(user_id)))
+
+
 def _is(pair: Pair) -> ColumnElement[bool]:
     return (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)
 

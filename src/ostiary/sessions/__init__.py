@@ -6,5 +6,6 @@ authenticated call reads it, so that ending a session is effective at once.
     live ──presented: current token──▶ live (next generation)
       │ ──presented: the one before, inside the window──▶ live (same answer again)
       │ ──presented: any other spent one──▶ revoked, durably, before the 401 leaves
+      │ ──its user authenticates again──▶ live (a generation is skipped, so that no earlier token counts as a retry)
       └──log out, deactivation, limit of 100──▶ revoked;  idle or absolute limit──▶ expired (judged at use)
 """

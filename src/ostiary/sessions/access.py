@@ -36,14 +36,29 @@ def _recognise(claims: AccessClaims, row: Row | None, now: datetime, last_uses: 
     """Answer who presents a token, given what CALLER found. Raises InvalidCredentials."""
     if row is None:
         raise InvalidCredentials(reason="no such session or user")
-    user_id, session_user_id, is_active, is_superuser, revoked_at, revoked_because, expires_at, last_used_at = row
+    (
+        user_id,
+        session_user_id,
+        is_active,
+        is_superuser,
+        revoked_at,
+        revoked_because,
+        expires_at,
+        last_used_at,
+        authenticated_at,
+    ) = row
     ended = None if revoked_at is None else from_milliseconds(revoked_at)
     standing = Standing(
         user_id, session_user_id, bool(is_active), ended, revoked_because, from_milliseconds(expires_at)
     )
     admit(standing, user_id=claims.user_id, now=now)
     last_uses.note(claims.session_id, from_milliseconds(last_used_at), now)
-    return Caller(user_id=user_id, session_id=claims.session_id, is_superuser=bool(is_superuser))
+    return Caller(
+        user_id=user_id,
+        session_id=claims.session_id,
+        is_superuser=bool(is_superuser),
+        authenticated_at=from_milliseconds(authenticated_at),
+    )
 
 
 class LastUses:

@@ -3,7 +3,10 @@
 from ostiary.db.hot import Change, Lookup, Selection, Statement
 from ostiary.sessions.models import sessions
 
-_COLUMNS = "u.id, s.user_id, u.is_active, u.is_superuser, s.revoked_at, s.revoked_because, s.expires_at, s.last_used_at"
+_COLUMNS = (
+    "u.id, s.user_id, u.is_active, u.is_superuser, s.revoked_at, s.revoked_because, s.expires_at, s.last_used_at, "
+    "s.authenticated_at"
+)
 
 CALLER = Lookup(
     sqlite=f"SELECT {_COLUMNS} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?",
@@ -49,8 +52,8 @@ ROTATION = Change(
 )
 """What a rotation, or a replay, leaves in a session."""
 
-USER_FOR_SESSION = Statement("SELECT u.id, u.is_active FROM users u WHERE u.id = ?1", locking="FOR UPDATE")
-"""What the gate asks of the user whose session is about to begin."""
+USER_FOR_SESSION = Statement("UPDATE users SET last_login_at = ?2 WHERE id = ?1 RETURNING id, is_active")
+"""Locks the user whose session is about to begin, notes the login, and answers what the gate asks of him."""
 
 NEW_SESSION = Statement(
     f"INSERT INTO sessions ({', '.join(sessions.columns.keys())}) "

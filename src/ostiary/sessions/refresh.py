@@ -6,8 +6,6 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from ostiary.audit.events import Event
-from ostiary.audit.recording import record
 from ostiary.crypto.opaque import token_hash
 from ostiary.db import read_committed
 from ostiary.db.types import to_milliseconds
@@ -40,36 +38,27 @@ def rotate(
     Several of one session are judged one after the other, as if each had come alone. The answers that are
     exceptions are refusals of single items; what they leave behind (an ended family) is kept.
     """
-    held = _lock(connection, {item.session_id for item in batch})
+    held = lock_sessions(connection, {item.session_id for item in batch})
     before = dict(held)
     answers: list[Rotation | Exception] = []
     for item in batch:
         try:
-            found = _admitted(held.get(item.session_id), item, now)
+            found = admitted(held.get(item.session_id), item.user_id, now)
             after, answer = _answer(found, item, tokens=tokens, lifetimes=lifetimes, now=now)
         except InvalidCredentials as refusal:
             answers.append(refusal)
         else:
             held[item.session_id] = after
             answers.append(answer)
-            if isinstance(answer, RefreshTokenReplayed):
-                _record_replay(connection, item, now)
     _store(connection, (held[key].session for key in held if held[key] is not before[key]))
     return answers
 
 
-def _record_replay(connection: Connection, presented: Presented, now: datetime) -> None:
-    """Record what ended the family. Nobody is known to act: whoever has the token may be the thief or the robbed."""
-    details = {"session": presented.session_id}
-    event = Event.REFRESH_TOKEN_REPLAYED
-    record(connection, event, presented.origin, user_id=presented.user_id, details=details, now=now)
-
-
-def _admitted(held: Held | None, presented: Presented, now: datetime) -> Held:
-    """Answer a session that passes the gate. Raises InvalidCredentials."""
+def admitted(held: Held | None, user_id: int, now: datetime) -> Held:
+    """Answer a session that passes the gate for whom a credential names. Raises InvalidCredentials."""
     if held is None:
         raise InvalidCredentials(reason="no such session or user")
-    admit(Standing.of(held), user_id=presented.user_id, now=now)
+    admit(Standing.of(held), user_id=user_id, now=now)
     return held
 
 
@@ -80,7 +69,7 @@ def _answer(
     session = held.session
     verdict = judge(session, presented, now=now, lifetimes=lifetimes)
     if verdict is Verdict.ROTATE:
-        successor, refresh_token = _succeed(session, tokens, lifetimes, now)
+        successor, refresh_token = succeed(session, tokens, lifetimes, now)
         return held._replace(session=successor), Rotation(successor, refresh_token)
     if verdict is Verdict.REPEAT:
         repeated = tokens.remint_refresh(session)
@@ -94,7 +83,7 @@ def _answer(
     return held, InvalidCredentials(reason="refresh token: not live")
 
 
-def _succeed(session: Session, tokens: Tokens, lifetimes: Lifetimes, now: datetime) -> tuple[Session, str]:
+def succeed(session: Session, tokens: Tokens, lifetimes: Lifetimes, now: datetime) -> tuple[Session, str]:
     """Spend the live token: the session with its next one, and that token."""
     absolute = min(session.expires_at, session.created_at + lifetimes.refresh_absolute)
     expires_at = min(now + lifetimes.refresh_idle, absolute)
@@ -109,7 +98,8 @@ def _succeed(session: Session, tokens: Tokens, lifetimes: Lifetimes, now: dateti
     return successor, refresh_token
 
 
-def _lock(connection: Connection, ids: set[str]) -> dict[str, Held]:
+def lock_sessions(connection: Connection, ids: set[str]) -> dict[str, Held]:
+    """Lock sessions in the order of their ids and answer those that exist, with what the gate asks of their users."""
     return {row[0]: held_from_stored(row) for row in HELD_FOR_CHANGE.rows(connection, sorted(ids))}
 
 

@@ -4,9 +4,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
-from ostiary.audit.origin import Origin
 from ostiary.crypto.opaque import same
 from ostiary.sessions.models import Session
+
+AUTHENTICATING_ADVANCES = 2
+"""Generations that authenticating again advances a session by: the token before is never taken for a retry (TK-5)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,6 @@ class Presented:
     token_hash: bytes
     is_expired: bool
     """Past its own `exp`: worth nothing any more, and yet a sign of theft where it had been spent before."""
-    origin: Origin
 
 
 class Verdict(Enum):
@@ -57,4 +58,18 @@ def judge(session: Session, presented: Presented, *, now: datetime, lifetimes: L
         return Verdict.ROTATE if is_live else Verdict.DEAD
     # A clock that was stepped back must not open the window again for longer than it is wide (FL-5).
     is_soon = abs(now - session.rotated_at) < lifetimes.replay_window
-    return Verdict.REPEAT if presented.generation == session.generation - 1 and is_soon else Verdict.REUSED
+    if is_soon and presented.generation == session.generation - 1:
+        return Verdict.REPEAT
+    if is_soon and _was_spent_by_authenticating(session, presented):
+        return Verdict.DEAD
+    return Verdict.REUSED
+
+
+def _was_spent_by_authenticating(session: Session, presented: Presented) -> bool:
+    """Tell whether what spent a token was not its presentation, but the user's authenticating again (TK-8).
+
+    Another tab may be about to present it for the first time, so for a moment it is no sign of theft; but what it
+    was worth is gone, for its holder has not authenticated. Authenticating skips a number (`beginning.py`).
+    """
+    is_last_event = session.rotated_at == session.authenticated_at > session.created_at
+    return is_last_event and presented.generation == session.generation - AUTHENTICATING_ADVANCES

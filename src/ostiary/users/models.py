@@ -23,6 +23,8 @@ users = Table(
     Column("is_superuser", Boolean, nullable=False, index=True),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
+    Column("email_verified_at", Moment),
+    Column("last_login_at", Moment),
     sqlite_autoincrement=True,  # an id is never given out twice, the newest user's neither
 )
 
@@ -85,6 +87,15 @@ def users_by_id(connection: Connection, ids: Collection[int]) -> dict[int, User]
 def user_by_id(connection: Connection, user_id: int) -> User | None:
     """Answer one user."""
     return users_by_id(connection, [user_id]).get(user_id)
+
+
+def lock_user(connection: Connection, user_id: int) -> bool:
+    """Keep a user from being changed or removed before the transaction ends; say whether there is one.
+
+    Whoever locks several things of a user takes this one before his password, and that before his sessions.
+    """
+    here = select(users.c.id).where(users.c.id == user_id)
+    return connection.execute(here.with_for_update(key_share=True)).first() is not None
 
 
 def user_by_email_key(connection: Connection, email_key: str) -> User | None:

@@ -2,10 +2,12 @@
 
 from collections.abc import MutableMapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from starlette.requests import Request
 
+from ostiary.db.types import EPOCH
 from ostiary.problems import InvalidCredentials
 from ostiary.web.permissions import Permission, Rights
 
@@ -21,6 +23,8 @@ class Caller:
     is_superuser: bool
     permissions: frozenset[str] = frozenset()
     """What his roles allow him, as it is at this request."""
+    authenticated_at: datetime = EPOCH
+    """When he last proved in this session who he is; long ago where nobody says."""
 
     @property
     def rights(self) -> Rights:

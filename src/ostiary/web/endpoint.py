@@ -29,6 +29,8 @@ class Access(Enum):
     """Anybody. A bad token is refused all the same."""
     SIGNED_IN = auto()
     """Whoever brings a live access token, and has the endpoint's permission if it names one."""
+    RECENT = auto()
+    """The same, if he has proven within the last minutes who he is (MF-4)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,8 @@ class Endpoint:
     """True for the busiest calls, which take the hot lane. The path is whole, or ends in a parameter that is a number;
     the handler answers with a whole body."""
     media_type: str = "application/json"
+    name: str = ""
+    """What client generators will call the operation, where method and path make no telling name (`operation_id`)."""
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -26,6 +26,7 @@ from ostiary.problems import (
     Unavailable,
     UnsupportedMediaType,
 )
+from ostiary.web.access import ReauthenticationRequired
 from ostiary.web.body import MAX_BODY_BYTES, MAX_DEPTH, MAX_KEYS
 from ostiary.web.endpoint import Access, Endpoint, Parameter
 
@@ -59,6 +60,7 @@ TAGS = {
     "Health": "Is the service well? Not limited, never in need of a token.",
     "Authentication": "Logging in and out, and staying logged in.",
     "Users": "Signing up, and reading users.",
+    "Account": "What the signed-in user does with his own account.",
     "Administration": "What superusers do, and how the first of them comes to be.",
     "Keys": "What other services need to verify access tokens by themselves.",
 }
@@ -168,9 +170,11 @@ def openapi_document(endpoints: Iterable[Endpoint], *, public_url: str | None) -
 def operation_id(endpoint: Endpoint) -> str:
     """Name an operation, as client generators will name the function.
 
-    Made of method and path alone, which never change: `listUsers`, `createUser`, `getUser`; what is posted to a path
-    that is no collection is called like the path's end: `login`, `logoutAll`.
+    Declared, or made of method and path alone, which never change: `listUsers`, `createUser`, `getUser`; what
+    is posted to a path that is no collection is called like the path's end: `login`, `logoutAll`.
     """
+    if endpoint.name:
+        return endpoint.name
     segments = [segment for segment in endpoint.path.split("/") if not segment.startswith("{")]
     first, *rest = re.split(r"[-_.]", segments[-1].removesuffix(".json"))
     noun = "".join([first, *(word.capitalize() for word in rest)])
@@ -192,7 +196,7 @@ def _operation(endpoint: Endpoint) -> JSON:
     if endpoint.body is not None:
         operation["requestBody"] = {"required": True, "content": _content(endpoint.body)}
     operation["responses"] = _responses(endpoint)
-    operation["security"] = [{"bearer": _roles(endpoint)}] if endpoint.access is Access.SIGNED_IN else []
+    operation["security"] = [] if endpoint.access is Access.PUBLIC else [{"bearer": _roles(endpoint)}]
     return operation
 
 
@@ -237,10 +241,12 @@ def _refusals(endpoint: Endpoint) -> list[tuple[int, list[type[Problem]]]]:
     problems = dict.fromkeys(endpoint.problems)
     if endpoint.body is not None:
         problems |= dict.fromkeys((InvalidInput, RequestTimeout, BodyTooLarge, UnsupportedMediaType))
-    if endpoint.access is Access.SIGNED_IN:
+    if endpoint.access is not Access.PUBLIC:
         problems[InvalidCredentials] = None
     if endpoint.permission is not None:
         problems[Forbidden] = None
+    if endpoint.access is Access.RECENT:
+        problems[ReauthenticationRequired] = None
     if endpoint.is_limited:  # then a token is looked at, too, and for that the database is asked
         problems |= dict.fromkeys((RateLimited, InvalidCredentials, Unavailable))
     ordered = sorted(problems, key=_status_of)
