@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
+from ostiary.accounts import routes as accounts_routes
 from ostiary.clock import Clock, SystemClock
 from ostiary.context import App
 from ostiary.crypto.breached import BreachedPasswords
@@ -45,6 +46,7 @@ from ostiary.web.endpoint import Endpoint
 ENDPOINTS = (
     *health_routes.ENDPOINTS,
     *login_routes.ENDPOINTS,
+    *accounts_routes.ENDPOINTS,  # before users': "me" is no user_id
     *sessions_routes.ENDPOINTS,
     *users_routes.ENDPOINTS,
     *keys_routes.ENDPOINTS,

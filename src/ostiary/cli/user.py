@@ -5,7 +5,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from ostiary.audit.origin import OPERATOR
+from ostiary.accounts.closing import close_account
 from ostiary.cli.asking import ask_password, confirm, read_password
 from ostiary.cli.moving.exports import export_users
 from ostiary.cli.moving.imports import import_users
@@ -18,7 +18,7 @@ from ostiary.login.signup import create as create_user
 from ostiary.login.signup import prepare
 from ostiary.problems import NotFound
 from ostiary.sessions.ending import deactivate_user
-from ostiary.users.accounts import delete_user, find_user, set_active, set_superuser
+from ostiary.users.accounts import find_user, set_active, set_superuser
 from ostiary.users.listing import Page, PageWanted, Scope, list_pages
 from ostiary.users.models import User
 from ostiary.users.schemas import timestamp, user_out
@@ -50,7 +50,7 @@ def create(
 
     async def work(app: App) -> User:
         new = await prepare(app, email=email, username=username, password=password)
-        return await app.db.write(create_user, new, is_superuser=superuser, origin=OPERATOR, now=app.clock.now())
+        return await app.db.write(create_user, new, is_superuser=superuser, now=app.clock.now())
 
     user = with_app(work, data_dir=data_dir, database_url=database_url, may_begin=True)
     _tell(user, "was made, a superuser" if superuser else "was made", as_json=as_json)
@@ -121,7 +121,7 @@ def promote(
     """Make a user a superuser."""
 
     async def work(database: Database, user: User) -> User:
-        return await database.write(set_superuser, user.id, is_superuser=True, origin=OPERATOR, now=SystemClock().now())
+        return await database.write(set_superuser, user.id, is_superuser=True, now=SystemClock().now())
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
     _tell(user, "is a superuser", as_json=as_json)
@@ -137,9 +137,7 @@ def demote(
     """Make a superuser an ordinary user; the last active one stays one."""
 
     async def work(database: Database, user: User) -> User:
-        return await database.write(
-            set_superuser, user.id, is_superuser=False, origin=OPERATOR, now=SystemClock().now()
-        )
+        return await database.write(set_superuser, user.id, is_superuser=False, now=SystemClock().now())
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
     _tell(user, "is no superuser", as_json=as_json)
@@ -155,7 +153,7 @@ def activate(
     """Let a user sign in again. Earlier sessions stay ended."""
 
     async def work(database: Database, user: User) -> User:
-        return await database.write(set_active, user.id, is_active=True, origin=OPERATOR, now=SystemClock().now())
+        return await database.write(set_active, user.id, is_active=True, now=SystemClock().now())
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
     _tell(user, "is active", as_json=as_json)
@@ -171,7 +169,7 @@ def deactivate(
     """Keep a user out, and end his sessions at once; not the last active superuser."""
 
     async def work(database: Database, user: User) -> User:
-        return await database.write(deactivate_user, user.id, origin=OPERATOR, now=SystemClock().now())
+        return await database.write(deactivate_user, user.id, now=SystemClock().now())
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
     _tell(user, "is deactivated, all sessions ended", as_json=as_json)
@@ -192,7 +190,7 @@ def delete(
         who = str(user.id)
 
     async def work(database: Database, user: User) -> User:
-        await database.write(delete_user, user.id, origin=OPERATOR, now=SystemClock().now())
+        await database.write(close_account, user.id, now=SystemClock().now())
         return user
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)

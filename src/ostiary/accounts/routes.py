@@ -1,0 +1,120 @@
+"""What the signed-in user does with his own account: /users/me and what is below it."""
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.accounts.own import close_own, read_profile, update_profile, update_username
+from ostiary.accounts.schemas import ProfileOut, ProfileRequest, UsernameRequest, profile_out
+from ostiary.problems import InvalidCredentials, InvalidInput, NotFound
+from ostiary.users.accounts import LastSuperuser, UsernameTaken
+from ostiary.users.address import parse_username
+from ostiary.users.listing import Scope, Wanted
+from ostiary.users.profiles import parse_language, parse_metadata
+from ostiary.users.schemas import UserOut, user_json, user_out
+from ostiary.web.body import read_json
+from ostiary.web.caller import caller_of
+from ostiary.web.endpoint import Access, Endpoint, app_of
+from ostiary.web.render import JSON, json_response
+
+log = structlog.get_logger(__name__)
+
+
+async def get_me(request: Request) -> Response:
+    """Answer the caller."""
+    user_id = caller_of(request).user_id
+    try:
+        user = await app_of(request).user_reads(Wanted(user_id, Scope(only=user_id)))
+    except NotFound:
+        raise InvalidCredentials(reason="the caller's account ended meanwhile") from None
+    return JSON(user_json(user).encode())
+
+
+async def patch_me(request: Request) -> Response:
+    """Give the caller another username."""
+    app, caller = app_of(request), caller_of(request)
+    body = await read_json(request, UsernameRequest)
+    username = parse_username(body.username)
+    user = await app.db.write(update_username, caller.user_id, username, now=app.clock.now())
+    return json_response(user_out(user))
+
+
+async def get_profile(request: Request) -> Response:
+    """Answer the caller and what is known of him."""
+    profile = await app_of(request).db.read(read_profile, caller_of(request).user_id)
+    return json_response(profile_out(profile))
+
+
+async def patch_profile(request: Request) -> Response:
+    """Change what the body names."""
+    body = await read_json(request, ProfileRequest)
+    changes: dict[str, object] = {}
+    if "language" in body.model_fields_set:
+        changes["language"] = None if body.language is None else parse_language(body.language)
+    if "metadata" in body.model_fields_set:
+        changes["metadata"] = parse_metadata(body.metadata)
+    profile = await app_of(request).db.write(update_profile, caller_of(request).user_id, changes)
+    return json_response(profile_out(profile))
+
+
+async def delete_me(request: Request) -> Response:
+    """End the caller's account."""
+    app, caller = app_of(request), caller_of(request)
+    await app.db.write(close_own, caller.user_id, now=app.clock.now())
+    log.info("account_closed", user_id=caller.user_id)
+    return Response(status_code=204)
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/api/v1/users/me",
+        get_me,
+        Access.SIGNED_IN,
+        tag="Account",
+        summary="Get the caller",
+        answer=UserOut,
+        is_hot=True,
+    ),
+    Endpoint(
+        "PATCH",
+        "/api/v1/users/me",
+        patch_me,
+        Access.SIGNED_IN,
+        tag="Account",
+        summary="Change the caller's username",
+        answer=UserOut,
+        body=UsernameRequest,
+        problems=(InvalidInput, UsernameTaken),
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/v1/users/me",
+        delete_me,
+        Access.RECENT,
+        tag="Account",
+        summary="Delete the caller's account and everything kept of him",
+        status=204,
+        problems=(LastSuperuser,),
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/users/me/profile",
+        get_profile,
+        Access.SIGNED_IN,
+        tag="Account",
+        summary="Get the caller's profile",
+        answer=ProfileOut,
+    ),
+    Endpoint(
+        "PATCH",
+        "/api/v1/users/me/profile",
+        patch_profile,
+        Access.SIGNED_IN,
+        tag="Account",
+        summary="Change the caller's profile",
+        answer=ProfileOut,
+        body=ProfileRequest,
+        problems=(InvalidInput,),
+    ),
+)
