@@ -40,6 +40,7 @@ check: .venv/.for-dev ## Everything that must hold before a commit, exactly what
 	$(BIN)/ruff check --quiet
 	$(BIN)/mypy
 	$(BIN)/python tools/docs.py --check
+	$(BIN)/python tools/catalogs.py --check
 	@$(MAKE) --no-print-directory test
 
 fmt: .venv/.for-dev ## Format the code and mend what the linter can mend

@@ -25,6 +25,7 @@ from tests.clock import FakeClock
 
 START_SECONDS = 60
 UPKEEP_SECONDS = 0.05
+MAIL_SECONDS = 0.1
 
 
 class Server:
@@ -33,7 +34,9 @@ class Server:
     def __init__(self, settings: Settings, *, change: Callable[[App], None] | None = None) -> None:
         self.settings = settings
         self.clock = FakeClock()
-        self.application = create_app(settings, clock=self.clock, upkeep_every_seconds=UPKEEP_SECONDS)
+        self.application = create_app(
+            settings, clock=self.clock, upkeep_every_seconds=UPKEEP_SECONDS, mail_every_seconds=MAIL_SECONDS
+        )
         self.app: App = self.application.state.ostiary
         if change is not None:
             change(self.app)

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -29,6 +30,9 @@ from ostiary.keys.flows import hold_to_secret
 from ostiary.keys.ring import KeyRing
 from ostiary.login import routes as login_routes
 from ostiary.login.throttle import Attempts
+from ostiary.mail.limits import MailLimits
+from ostiary.mail.worker import EVERY_SECONDS as MAIL_EVERY_SECONDS
+from ostiary.mail.worker import MailWorker
 from ostiary.reference.routes import reference_endpoints
 from ostiary.sessions import routes as sessions_routes
 from ostiary.sessions.access import LastUses, identify
@@ -42,6 +46,9 @@ from ostiary.users.listing import list_pages, read_users
 from ostiary.web.application import Application
 from ostiary.web.caller import Caller
 from ostiary.web.endpoint import Endpoint
+
+if TYPE_CHECKING:
+    from ostiary.mail.outgoing import Outgoing
 
 ENDPOINTS = (
     *health_routes.ENDPOINTS,
@@ -78,6 +85,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         replay_window=settings.refresh_replay_window,
     )
     last_uses = LastUses()
+    lookup_hash = _lookup_hash(secret)
     file = settings.breached_passwords_file
     return App(
         settings=settings,
@@ -93,7 +101,10 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         lifetimes=lifetimes,
         attempts=Attempts(),
         last_uses=last_uses,
-        lookup_hash=_lookup_hash(secret),
+        mail_limits=MailLimits(
+            settings.mail_limit_per_address, settings.mail_limit_per_source, clock=clock, lookup_hash=lookup_hash
+        ),
+        lookup_hash=lookup_hash,
         callers=Coalescer(lambda batch: identify(db, batch, now=clock.now(), last_uses=last_uses)),
         rotations=Coalescer(lambda batch: db.write(rotate, batch, tokens=tokens, lifetimes=lifetimes, now=clock.now())),
         user_reads=Coalescer(lambda batch: read_users(db, batch)),
@@ -156,23 +167,32 @@ async def stop(app: App) -> None:
 
 
 def create_app(
-    settings: Settings, *, clock: Clock | None = None, upkeep_every_seconds: float = EVERY_SECONDS
+    settings: Settings,
+    *,
+    clock: Clock | None = None,
+    upkeep_every_seconds: float = EVERY_SECONDS,
+    mail_every_seconds: float = MAIL_EVERY_SECONDS,
 ) -> FastAPI:
     """Answer the ASGI application of one installation. Two of them, with different settings, live in one process.
 
     Its lifespan starts and stops what it needs. Raises what `build` does.
     """
+    if settings.mail_templates_dir is not None:
+        _outgoing(settings).check()
     app = build(settings, clock=clock)
     upkeep = Upkeep(app, every_seconds=upkeep_every_seconds)
+    mail = MailWorker(app.db, app.sealer, app.clock, lambda: _outgoing(settings), every_seconds=mail_every_seconds)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await start(app)
         await renew_keys(app)
         upkeep.start()
+        mail.start()
         try:
             yield
         finally:
+            await mail.stop()
             await upkeep.stop()
             await stop(app)
 
@@ -182,6 +202,12 @@ def create_app(
     application = Application(endpoints, edge=lambda inner: _edge(inner, app, endpoints), lifespan=lifespan)
     application.state.ostiary = app
     return application
+
+
+def _outgoing(settings: Settings) -> "Outgoing":
+    from ostiary.mail.outgoing import Outgoing  # noqa: PLC0415 - takes time to load, and a start can do without
+
+    return Outgoing(settings)
 
 
 def _edge(inner: ASGIApp, app: App, endpoints: tuple[Endpoint, ...]) -> Edge:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ostiary.health.checks import DatabaseCheck
     from ostiary.keys.ring import KeyRing
     from ostiary.login.throttle import Attempts
+    from ostiary.mail.limits import MailLimits
     from ostiary.sessions.access import LastUses
     from ostiary.sessions.refresh import Rotation
     from ostiary.sessions.rotation import Lifetimes, Presented
@@ -43,6 +44,7 @@ class App:
     lifetimes: "Lifetimes"
     attempts: "Attempts"
     last_uses: "LastUses"
+    mail_limits: "MailLimits"
     lookup_hash: "Callable[[str], str]"
     """Keyed hash under which something that must not be stored in plain can be found again."""
 

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from ipaddress import ip_network
+from pathlib import Path
 
 import pytest
 
@@ -54,6 +55,11 @@ ACCEPTED: list[tuple[str, object, object]] = [
         "https://App.example.com:443/,capacitor://localhost",
         ("https://app.example.com", "capacitor://localhost"),
     ),
+    ("mail_url", "file:", "file:"),
+    ("mail_url", "smtp://a%40b:p%3Aw@mail.example.com:2525", "smtp://a%40b:p%3Aw@mail.example.com:2525"),
+    ("mail_from", " Ostiary <no-reply@example.com> ", "Ostiary <no-reply@example.com>"),
+    ("mail_templates_dir", "/tmp", Path("/tmp")),
+    ("mail_limit_per_address", "3/15minutes", Rate(3, timedelta(minutes=15))),
     ("log_format", "json", "json"),
     ("log_level", "WARNING", "warning"),
 ]
@@ -93,6 +99,18 @@ REFUSED: dict[str, list[object]] = {
     "refresh_token_lifetime": ["59s", "366d", "999999999d", "forever"],
     "refresh_token_idle": ["59s", "31d"],
     "refresh_replay_window": ["61s", "2m", "-1s"],
+    "mail_url": [
+        "", "file", "file:/var/mail", "smtp://", "smtp://user@mail.example.com", "smtp://:pw@mail.example.com",
+        "smtp://mail.example.com:http", "smtp://mail.example.com:0", "smtp://mail.example.com:65536",
+        "smtp://mail.example.com/inbox", "smtp://mail.example.com?tls=off", "http://mail.example.com",
+        "mail.example.com", "smtp://[::1", 25,
+    ],
+    "mail_from": [
+        "", "ostiary", "a@b, c@d", "a@b\r\nBcc: c@d", "<a@b", "Name a@b", "ä@b.example", "a@bücher.example", 5,
+    ],
+    "mail_templates_dir": ["", "no-such-directory", "/dev/null"],
+    "mail_limit_per_address": ["0/minute", "3"],
+    "mail_limit_per_source": ["10", "10/2days"],
     "rate_limit": ["", "100/minute"],
     "rate_limit_per_address": ["", "0/minute", "100", "1/25h", "1/500ms", "1/0s", "-1/minute", 100, {"a": 1}],
     "rate_limit_per_user": ["1000", "1000/2days"],

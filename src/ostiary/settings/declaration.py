@@ -17,6 +17,7 @@ class Topic(StrEnum):
     SECRETS = "The secret"
     ACCOUNTS = "Accounts and passwords"
     TOKENS = "Tokens and sessions"
+    MAIL = "Mail"
     LIMITS = "Limits"
     BROWSERS = "Browsers"
     LOGS = "Logs"

@@ -8,6 +8,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from ostiary.crypto.secret import LEAST_BYTES
 from ostiary.settings import values
 from ostiary.settings.declaration import Topic, length, setting
+from ostiary.settings.mail_url import MailboxText, MailURL
 
 _RATE = "a rate such as `100/minute`, `1000/hour`, `3/15minutes` or `5/10s`; at least 1, in a window of 1s to 24h"
 _POSTGRESQL = "`postgresql://user:password@host/database`"
@@ -141,6 +142,33 @@ class Fields(BaseSettings):
         Topic.TOKENS,
         least="0s",
         most="60s",
+    )
+
+    mail_url: MailURL = setting(
+        "file:",
+        "The server that takes mail, with STARTTLS unless it is this machine; or files in `data_dir`, for development.",
+        Topic.MAIL,
+        "`smtp://user:password@host:port`, `smtps://…` or `file:`; without user and password where none are needed",
+        secret=True,
+    )
+    mail_from: MailboxText = setting(
+        "ostiary@localhost",
+        "The mailbox that mail comes from.",
+        Topic.MAIL,
+        "`address@example.com` or `Some Name <address@example.com>`, the address in ASCII",
+    )
+    mail_templates_dir: values.FilePath | None = setting(
+        None,
+        "Directory of templates that take the place of ours, file by file.",
+        Topic.MAIL,
+        "a directory's path",
+        shown="none",
+    )
+    mail_limit_per_address: values.RequestRate = setting(
+        "3/15minutes", "Mails to one address that somebody asked for; more are not sent.", Topic.MAIL, _RATE
+    )
+    mail_limit_per_source: values.RequestRate = setting(
+        "10/hour", "Mails that one source asked for; more are not sent.", Topic.MAIL, _RATE
     )
 
     rate_limit: values.Flag = setting(

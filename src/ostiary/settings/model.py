@@ -130,6 +130,13 @@ class Settings(Fields):
             raise ValueError(f"cannot be used: {error}") from None
         return value
 
+    @field_validator("mail_templates_dir")
+    @classmethod
+    def _check_mail_templates_dir(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"names {value}, which is no directory")
+        return value
+
     @field_validator("token_audience", mode="before")
     @classmethod
     def _derive_token_audience(cls, value: object, info: ValidationInfo) -> object:

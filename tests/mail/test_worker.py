@@ -1,0 +1,70 @@
+"""The worker gets mail out beside whatever is served, and writes none of it into the log."""
+
+import time
+
+import pytest
+
+from ostiary.crypto.sealed import Sealer
+from ostiary.mail import outbox, worker
+from tests.conftest import MakeServer
+from tests.mail.letters import changed, post, post_all, reset, somebody, waiting
+from tests.mails import html_of, link_in, mails_to, recipient_of, text_of, token_in, wait_for_mail
+from tests.server import Server
+from tests.sessions.beside import rows
+from tests.sessions.waiting import wait_until
+
+
+def test_a_mail_leaves_as_a_file_within_a_second_and_then_is_gone(server: Server) -> None:
+    message, address = reset(), somebody()
+    mail_id = post(server, message, to=address, language="de")
+    since = time.monotonic()
+    mail = wait_for_mail(server, address)
+    assert time.monotonic() - since < 3
+    assert mail["Subject"] == f"Neues Passwort für {server.settings.public_url.removeprefix('http://')} wählen"
+    assert mail["Message-ID"].startswith(f"<{mail_id}@")
+    assert link_in(mail) == f"{server.settings.public_url}/reset?token={message.token}"
+    assert token_in(mail) == message.token
+    assert "Guten Tag ada," in text_of(mail)
+    assert "Guten Tag ada," in html_of(mail)
+    wait_until(lambda: waiting(server, mail_id) == [])
+
+
+def test_files_are_their_owners_alone(server: Server) -> None:
+    address = somebody()
+    post(server, changed(server), to=address)
+    wait_for_mail(server, address)
+    directory = server.settings.data_dir / "mail"
+    assert directory.stat().st_mode & 0o777 == 0o700
+    assert {file.stat().st_mode & 0o777 for file in directory.iterdir()} == {0o600}
+
+
+def test_many_mails_leave_once_each(server: Server) -> None:
+    addresses = {somebody() for _ in range(30)}
+    before = len(mails_to(server))
+    post_all(server, changed(server), addresses)
+    wait_until(lambda: rows(server.settings, "SELECT count(*) FROM mail_outbox WHERE tries = 0") == [(0,)])
+    assert sorted(map(recipient_of, mails_to(server)[before:])) == sorted(addresses)
+
+
+def test_a_mail_that_is_too_late_is_given_up(make_server: MakeServer) -> None:
+    server = make_server(mail_url="smtp://127.0.0.1:1")
+    mail_id = post(server, reset(), to="ada@example.com", user_id=4711)
+    server.clock.advance(minutes=30)
+    wait_until(lambda: waiting(server, mail_id) == [])
+
+
+@pytest.mark.any_engine
+def test_what_cannot_be_put_into_words_waits_and_others_pass(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    def break_some(taken: outbox.Taken, sealer: Sealer) -> outbox.Content:
+        if taken.user_id == 99:
+            raise LookupError
+        return opened(taken, sealer)
+
+    opened = outbox.open_content
+    monkeypatch.setattr(worker, "open_content", break_some)
+    bad = post(server, changed(server), to="x@example.com", user_id=99)
+    address = somebody()
+    post(server, changed(server), to=address)
+    wait_for_mail(server, address)
+    wait_until(lambda: waiting(server, bad)[0][1:] == (1, None))
+    assert mails_to(server, "x@example.com") == []
