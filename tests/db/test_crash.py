@@ -11,6 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.clock import SystemClock
 from ostiary.sessions.ending import deactivate_user
 from ostiary.settings import Settings
@@ -49,7 +50,7 @@ def test_killed_server_loses_nothing_and_revives_nothing(
             with busy(process, people) as record:
                 wait_until(lambda seen=record: len(seen.signed_up) >= 4 and seen.rotations >= 40)  # type: ignore[misc]
                 assert client.post("/auth/logout", headers=leaver.auth).status_code == 204
-                write(settings, deactivate_user, banned.id, now=SystemClock().now())
+                write(settings, deactivate_user, banned.id, origin=OPERATOR, now=SystemClock().now())
                 process.kill()
         assert record.statuses == []
         assert_intact(settings)

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DBAPIError
 
 import ostiary.transfer.models  # noqa: F401 - a table that only the command line knows
+from ostiary.audit.origin import OPERATOR
 from ostiary.clock import SystemClock
 from ostiary.db import Database, Misconfigured, schema
 from ostiary.db.schema import HEAD
@@ -134,7 +135,7 @@ def test_ids_of_the_deleted_are_never_given_out_again(make_server: MakeServer, n
         given_out = [sign_up(client).id]
         for _ in range(2):
             newest = sign_up(client).id
-            write(before.settings, delete_user, newest)
+            write(before.settings, delete_user, newest, origin=OPERATOR, now=before.clock.now())
             given_out.append(newest)
     stop(before)
     next_release(REBUILD)
@@ -150,7 +151,7 @@ def test_ids_stay_spent_when_the_table_is_rebuilt_empty(make_server: MakeServer,
     before = make_server()
     with before.client() as client:
         only = sign_up(client).id
-    write(before.settings, delete_user, only)
+    write(before.settings, delete_user, only, origin=OPERATOR, now=before.clock.now())
     stop(before)
     next_release(REBUILD)
     with make_server(like=before).client() as client:
@@ -173,7 +174,7 @@ def test_rebuilding_the_users_table_keeps_what_hangs_on_it(make_server: MakeServ
             log_in(client, person)
             assert refresh(client, person.refresh_token).status_code == 200
     # The copied table is still the one that passwords and sessions refer to.
-    write(after.settings, delete_user, people[0].id)
+    write(after.settings, delete_user, people[0].id, origin=OPERATOR, now=after.clock.now())
     assert rows(after.settings, "SELECT 1 FROM sessions WHERE user_id = ?", people[0].id) == []
     assert rows(after.settings, "SELECT 1 FROM passwords WHERE user_id = ?", people[0].id) == []
 

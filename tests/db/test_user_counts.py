@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Table, insert
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.clock import SystemClock
 from ostiary.db import Database, read_committed, schema
 from ostiary.settings import Settings
@@ -64,7 +65,7 @@ async def come_and_go(database: Database) -> None:
     for number in range(40):
         user_id = await database.write(join)
         if number % 3:
-            await database.write(delete_user, user_id)
+            await database.write(delete_user, user_id, origin=OPERATOR, now=SystemClock().now())
 
 
 def test_pages_are_true_at_every_moment_beside_writers_and_folds(settings: Settings) -> None:

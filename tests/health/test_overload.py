@@ -10,6 +10,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.clock import SystemClock
 from ostiary.context import App
 from ostiary.crypto.passwords import StoredPassword, Verification
@@ -66,7 +67,7 @@ def add_users(server: Server, count: int) -> None:
     def add(connection: Connection) -> None:
         for number in range(count):
             new = NewUser(email(number), f"many-{number}", password)
-            create(connection, new, is_superuser=False, now=server.clock.now())
+            create(connection, new, is_superuser=False, origin=OPERATOR, now=server.clock.now())
 
     write(server.settings, add)
 

@@ -7,6 +7,7 @@ import httpx
 import jwt
 from sqlalchemy import Connection
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.crypto.jwk import generate_key
 from ostiary.keys.flows import add_key, revoke_key
 from ostiary.keys.models import StoredKey
@@ -45,7 +46,7 @@ def rotate(server: Server, *, at_once: bool = False) -> StoredKey:
 
     def flow(connection: Connection) -> StoredKey:
         key = generate_key(server.settings.signing_algorithm)
-        return add_key(connection, key, server.app.sealer, at_once=at_once, now=server.clock.now())
+        return add_key(connection, key, server.app.sealer, at_once=at_once, origin=OPERATOR, now=server.clock.now())
 
     return write(server.settings, flow)
 
@@ -55,6 +56,6 @@ def revoke(server: Server, kid: str) -> None:
 
     def flow(connection: Connection) -> None:
         key = generate_key(server.settings.signing_algorithm)
-        revoke_key(connection, kid, key, server.app.sealer, now=server.clock.now())
+        revoke_key(connection, kid, key, server.app.sealer, origin=OPERATOR, now=server.clock.now())
 
     write(server.settings, flow)

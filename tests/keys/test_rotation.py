@@ -6,6 +6,7 @@ from functools import partial
 import httpx
 import pytest
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.context import App
 from ostiary.crypto.jwk import generate_key
 from ostiary.keys.flows import add_key
@@ -136,7 +137,9 @@ def test_a_key_revoked_before_its_day_never_signs(make_server: MakeServer) -> No
         person = sign_up(client)
         [signing] = published(server)
         pending = generate_key("ES256")
-        write(server.settings, add_key, pending, server.app.sealer, at_once=False, now=server.clock.now())
+        write(
+            server.settings, add_key, pending, server.app.sealer, at_once=False, origin=OPERATOR, now=server.clock.now()
+        )
         rounds.wait()
         revoke(server, pending.kid)
         rounds.wait()

@@ -5,6 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, delete, select, update
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.context import App
 from ostiary.credentials.models import password_of, passwords
 from ostiary.crypto.passwords import PasswordHasher, StoredPassword
@@ -17,15 +18,15 @@ from tests.sessions.beside import write
 
 
 def deactivate(server: Server, person: Person) -> None:
-    write(server.settings, set_active, person.id, is_active=False, now=server.clock.now())
+    write(server.settings, set_active, person.id, is_active=False, origin=OPERATOR, now=server.clock.now())
 
 
 def promote(server: Server, person: Person) -> None:
-    write(server.settings, set_superuser, person.id, is_superuser=True, now=server.clock.now())
+    write(server.settings, set_superuser, person.id, is_superuser=True, origin=OPERATOR, now=server.clock.now())
 
 
 def demote(server: Server, person: Person) -> None:
-    write(server.settings, set_superuser, person.id, is_superuser=False, now=server.clock.now())
+    write(server.settings, set_superuser, person.id, is_superuser=False, origin=OPERATOR, now=server.clock.now())
 
 
 def stored_hash(server: Server, person: Person) -> str:

@@ -18,6 +18,7 @@ import pytest
 from sqlalchemy import Connection, insert
 
 from ostiary.app import build, start, stop
+from ostiary.audit.origin import OPERATOR
 from ostiary.credentials.models import set_password
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.db.types import to_milliseconds
@@ -50,7 +51,7 @@ async def fill(settings: Settings) -> None:
     def add(connection: Connection, name: str, password: StoredPassword, *, is_active: bool) -> None:
         user = add_user(connection, email=f"{name}@{DOMAIN}", username=name, is_superuser=False, now=now)
         set_password(connection, user.id, password, now=now)
-        set_active(connection, user.id, is_active=is_active, now=now)
+        set_active(connection, user.id, is_active=is_active, origin=OPERATOR, now=now)
         attempts = json.dumps([to_milliseconds(now)] * FAILURES)
         row = {"subject": f"user:{user.id}", "source": BLOCKED_SOURCE, "attempts": attempts, "refused": 0}
         connection.execute(insert(login_throttles).values(**row, updated_at=now))

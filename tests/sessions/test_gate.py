@@ -16,6 +16,7 @@ import pytest
 from sqlalchemy import Connection, delete, update
 
 from ostiary.app import ENDPOINTS
+from ostiary.audit.origin import OPERATOR
 from ostiary.context import App
 from ostiary.credentials.models import passwords
 from ostiary.crypto.jwk import generate_key
@@ -89,7 +90,7 @@ PATHS = [
 
 
 def _deactivate(server: Server, person: Person) -> None:
-    write(server.settings, deactivate_user, person.id, now=server.clock.now())
+    write(server.settings, deactivate_user, person.id, origin=OPERATOR, now=server.clock.now())
 
 
 def _deactivate_and_leave_sessions(server: Server, person: Person) -> None:
@@ -98,7 +99,7 @@ def _deactivate_and_leave_sessions(server: Server, person: Person) -> None:
 
 
 def _delete(server: Server, person: Person) -> None:
-    write(server.settings, delete_user, person.id)
+    write(server.settings, delete_user, person.id, origin=OPERATOR, now=server.clock.now())
 
 
 def _remove_password(server: Server, person: Person) -> None:
@@ -126,7 +127,15 @@ def _remove_session(server: Server, person: Person) -> None:
 
 def _revoke_key(server: Server, person: Person) -> None:
     kid = header_of(person.access_token)["kid"]
-    write(server.settings, revoke_key, kid, generate_key("ES256"), server.app.sealer, now=server.clock.now())
+    write(
+        server.settings,
+        revoke_key,
+        kid,
+        generate_key("ES256"),
+        server.app.sealer,
+        origin=OPERATOR,
+        now=server.clock.now(),
+    )
     wait_until(lambda: kid not in server.app.ring.verifiers)
 
 

@@ -7,6 +7,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.context import App
 from ostiary.sessions.beginning import begin_session
 from ostiary.sessions.ending import deactivate_user
@@ -114,11 +115,11 @@ def _log_out_everywhere(server: Server, client: httpx.Client, person: Person) ->
 
 
 def _deactivate(server: Server, client: httpx.Client, person: Person) -> None:  # noqa: ARG001
-    write(server.settings, deactivate_user, person.id, now=server.clock.now())
+    write(server.settings, deactivate_user, person.id, origin=OPERATOR, now=server.clock.now())
 
 
 def _delete(server: Server, client: httpx.Client, person: Person) -> None:  # noqa: ARG001
-    write(server.settings, delete_user, person.id)
+    write(server.settings, delete_user, person.id, origin=OPERATOR, now=server.clock.now())
 
 
 End = Callable[[Server, httpx.Client, Person], None]

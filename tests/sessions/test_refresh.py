@@ -5,6 +5,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.sessions.ending import deactivate_user, end_session
 from ostiary.users.accounts import delete_user
 from tests.conftest import MakeServer
@@ -145,11 +146,11 @@ def _revoke(server: Server, client: httpx.Client, person: Person) -> None:  # no
 
 
 def _deactivate(server: Server, client: httpx.Client, person: Person) -> None:  # noqa: ARG001
-    write(server.settings, deactivate_user, person.id, now=server.clock.now())
+    write(server.settings, deactivate_user, person.id, origin=OPERATOR, now=server.clock.now())
 
 
 def _delete(server: Server, client: httpx.Client, person: Person) -> None:  # noqa: ARG001
-    write(server.settings, delete_user, person.id)
+    write(server.settings, delete_user, person.id, origin=OPERATOR, now=server.clock.now())
 
 
 ENDINGS = [_log_out, _log_out_everywhere, _revoke, _deactivate, _delete]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, insert
 from sqlalchemy.exc import IntegrityError
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.users.accounts import delete_user, set_active
 from ostiary.users.models import users
 from tests.conftest import MakeServer
@@ -73,7 +74,7 @@ def test_somebody_deleted_is_in_no_answer_and_his_names_are_free_again(server: S
         return int(client.get("/users?limit=1", headers=reader.auth).json()["total"])
 
     before = total()
-    write(server.settings, delete_user, gone.id)
+    write(server.settings, delete_user, gone.id, origin=OPERATOR, now=server.clock.now())
     assert total() == before - 1
     answer = client.get(f"/users/{gone.id}", headers=reader.auth)
     assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
@@ -88,9 +89,9 @@ def test_ids_grow_and_are_never_given_out_twice(make_server: MakeServer) -> None
     with server.client() as client:
         ids = [sign_up(client).id]
         for _ in range(2):
-            write(server.settings, delete_user, ids[-1])
+            write(server.settings, delete_user, ids[-1], origin=OPERATOR, now=server.clock.now())
             ids.append(sign_up(client).id)
-        write(server.settings, delete_user, ids[-1])
+        write(server.settings, delete_user, ids[-1], origin=OPERATOR, now=server.clock.now())
     with restarted(make_server, server).client() as client:
         ids.append(sign_up(client).id)
     assert ids[0] >= 1
@@ -106,7 +107,7 @@ def test_timestamps_are_the_whole_seconds_of_the_clock(make_server: MakeServer) 
         assert person.user["created_at"] == person.user["updated_at"] == created
         assert client.get(f"/users/{person.id}", headers=reader.auth).json() == person.user
         server.clock.advance(seconds=61.5)
-        write(server.settings, set_active, person.id, is_active=False, now=server.clock.now())
+        write(server.settings, set_active, person.id, is_active=False, origin=OPERATOR, now=server.clock.now())
         changed = {"is_active": False, "updated_at": timestamp(server.clock.now())}
         assert client.get(f"/users/{person.id}", headers=reader.auth).json() == person.user | changed
 

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.problems import NotFound
 from ostiary.users.accounts import delete_user, set_active, set_superuser
 from ostiary.users.listing import DirectoryVisibility, Scope, Wanted, read_users, scope_of
@@ -63,11 +64,20 @@ def house(
         for who in CALLERS:
             callers[who] = signed_in(client)
             plant_user(server)
-        write(server.settings, set_superuser, callers["superuser"].id, is_superuser=True, now=server.clock.now())
+        write(
+            server.settings,
+            set_superuser,
+            callers["superuser"].id,
+            is_superuser=True,
+            origin=OPERATOR,
+            now=server.clock.now(),
+        )
         inactive, other_superuser, gone = (plant_user(server).id for _ in range(3))
-        write(server.settings, set_active, inactive, is_active=False, now=server.clock.now())
-        write(server.settings, set_superuser, other_superuser, is_superuser=True, now=server.clock.now())
-        write(server.settings, delete_user, gone)
+        write(server.settings, set_active, inactive, is_active=False, origin=OPERATOR, now=server.clock.now())
+        write(
+            server.settings, set_superuser, other_superuser, is_superuser=True, origin=OPERATOR, now=server.clock.now()
+        )
+        write(server.settings, delete_user, gone, origin=OPERATOR, now=server.clock.now())
         everybody = [user_id for (user_id,) in rows(server.settings, "SELECT id FROM users ORDER BY id")]
         yield House(server, client, request.param == "members", callers, everybody, gone)
 
@@ -146,13 +156,13 @@ def test_a_token_shows_what_its_user_may_see_by_now(house: House) -> None:
 
     try:
         assert sees_other() == house.sees_all
-        write(house.server.settings, set_superuser, person.id, is_superuser=True, now=now)
+        write(house.server.settings, set_superuser, person.id, is_superuser=True, origin=OPERATOR, now=now)
         assert sees_other()
-        write(house.server.settings, set_superuser, person.id, is_superuser=False, now=now)
+        write(house.server.settings, set_superuser, person.id, is_superuser=False, origin=OPERATOR, now=now)
         assert sees_other() == house.sees_all
     finally:
-        write(house.server.settings, delete_user, person.id)
-        write(house.server.settings, delete_user, other.id)
+        write(house.server.settings, delete_user, person.id, origin=OPERATOR, now=house.server.clock.now())
+        write(house.server.settings, delete_user, other.id, origin=OPERATOR, now=house.server.clock.now())
 
 
 @pytest.mark.rule("AD-3")

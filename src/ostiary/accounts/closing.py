@@ -4,14 +4,15 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from ostiary.audit.origin import Origin
 from ostiary.login.throttle import forget_user
 from ostiary.users.accounts import delete_user
 
 
-def close_account(connection: Connection, user_id: int, *, now: datetime) -> None:  # noqa: ARG001 - for what is kept
+def close_account(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> None:
     """Remove a user with everything that belongs to him, for good. Raises NotFound, LastSuperuser.
 
     Most of it hangs on the user's row and goes with it: sessions, password, profile. What only names him goes here.
     """
-    delete_user(connection, user_id)
+    delete_user(connection, user_id, origin=origin, now=now)
     forget_user(connection, user_id)

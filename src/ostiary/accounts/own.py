@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from ostiary.accounts.closing import close_account
+from ostiary.audit.origin import Origin
 from ostiary.problems import InvalidCredentials, NotFound
 from ostiary.users.accounts import rename
 from ostiary.users.models import User
@@ -30,18 +31,18 @@ def update_profile(connection: Connection, user_id: int, changes: Mapping[str, A
     return read_profile(connection, user_id)
 
 
-def update_username(connection: Connection, user_id: int, username: str, *, now: datetime) -> User:
+def update_username(connection: Connection, user_id: int, username: str, *, origin: Origin, now: datetime) -> User:
     """Give the caller another username. Raises InvalidCredentials, UsernameTaken."""
     try:
-        return rename(connection, user_id, username, now=now)
+        return rename(connection, user_id, username, origin=origin, now=now)
     except NotFound:
         raise _gone() from None
 
 
-def close_own(connection: Connection, user_id: int, *, now: datetime) -> None:
+def close_own(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> None:
     """End the caller's account. Raises InvalidCredentials, LastSuperuser."""
     try:
-        close_account(connection, user_id, now=now)
+        close_account(connection, user_id, origin=origin, now=now)
     except NotFound:
         raise _gone() from None
 

@@ -6,6 +6,7 @@ from starlette.responses import Response
 
 from ostiary.accounts.own import close_own, read_profile, update_profile, update_username
 from ostiary.accounts.schemas import ProfileOut, ProfileRequest, UsernameRequest, profile_out
+from ostiary.audit.origin import origin_of
 from ostiary.problems import InvalidCredentials, InvalidInput, NotFound
 from ostiary.users.accounts import LastSuperuser, UsernameTaken
 from ostiary.users.address import parse_username
@@ -35,7 +36,7 @@ async def patch_me(request: Request) -> Response:
     app, caller = app_of(request), caller_of(request)
     body = await read_json(request, UsernameRequest)
     username = parse_username(body.username)
-    user = await app.db.write(update_username, caller.user_id, username, now=app.clock.now())
+    user = await app.db.write(update_username, caller.user_id, username, origin=origin_of(request), now=app.clock.now())
     return json_response(user_out(user))
 
 
@@ -60,7 +61,7 @@ async def patch_profile(request: Request) -> Response:
 async def delete_me(request: Request) -> Response:
     """End the caller's account."""
     app, caller = app_of(request), caller_of(request)
-    await app.db.write(close_own, caller.user_id, now=app.clock.now())
+    await app.db.write(close_own, caller.user_id, origin=origin_of(request), now=app.clock.now())
     log.info("account_closed", user_id=caller.user_id)
     return Response(status_code=204)
 

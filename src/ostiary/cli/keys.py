@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.cli.asking import confirm
 from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, Yes, with_app, with_database
 from ostiary.cli.output import print_json, print_table
@@ -56,7 +57,7 @@ def rotate(
 
     async def work(app: App) -> StoredKey:
         key = generate_key(app.settings.signing_algorithm)
-        return await app.db.write(add_key, key, app.sealer, at_once=now, now=app.clock.now())
+        return await app.db.write(add_key, key, app.sealer, at_once=now, origin=OPERATOR, now=app.clock.now())
 
     key = with_app(work, data_dir=data_dir, database_url=database_url)
     if as_json:
@@ -78,7 +79,7 @@ def revoke(
 
     async def work(app: App) -> StoredKey | None:
         successor = generate_key(app.settings.signing_algorithm)
-        return await app.db.write(revoke_key, kid, successor, app.sealer, now=app.clock.now())
+        return await app.db.write(revoke_key, kid, successor, app.sealer, origin=OPERATOR, now=app.clock.now())
 
     successor = with_app(work, data_dir=data_dir, database_url=database_url)
     typer.echo(f"Key {kid} is revoked." + (f" Key {successor.kid} signs from now on." if successor else ""))

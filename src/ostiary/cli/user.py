@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 import typer
 
 from ostiary.accounts.closing import close_account
+from ostiary.audit.origin import OPERATOR
 from ostiary.cli.asking import ask_password, confirm, read_password
 from ostiary.cli.moving.exports import export_users
 from ostiary.cli.moving.imports import import_users
@@ -50,7 +51,7 @@ def create(
 
     async def work(app: App) -> User:
         new = await prepare(app, email=email, username=username, password=password)
-        return await app.db.write(create_user, new, is_superuser=superuser, now=app.clock.now())
+        return await app.db.write(create_user, new, is_superuser=superuser, origin=OPERATOR, now=app.clock.now())
 
     user = with_app(work, data_dir=data_dir, database_url=database_url, may_begin=True)
     _tell(user, "was made, a superuser" if superuser else "was made", as_json=as_json)
@@ -121,7 +122,7 @@ def promote(
     """Make a user a superuser."""
 
     async def work(database: Database, user: User) -> User:
-        return await database.write(set_superuser, user.id, is_superuser=True, now=SystemClock().now())
+        return await database.write(set_superuser, user.id, is_superuser=True, origin=OPERATOR, now=SystemClock().now())
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
     _tell(user, "is a superuser", as_json=as_json)
@@ -137,7 +138,9 @@ def demote(
     """Make a superuser an ordinary user; the last active one stays one."""
 
     async def work(database: Database, user: User) -> User:
-        return await database.write(set_superuser, user.id, is_superuser=False, now=SystemClock().now())
+        return await database.write(
+            set_superuser, user.id, is_superuser=False, origin=OPERATOR, now=SystemClock().now()
+        )
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
     _tell(user, "is no superuser", as_json=as_json)
@@ -153,7 +156,7 @@ def activate(
     """Let a user sign in again. Earlier sessions stay ended."""
 
     async def work(database: Database, user: User) -> User:
-        return await database.write(set_active, user.id, is_active=True, now=SystemClock().now())
+        return await database.write(set_active, user.id, is_active=True, origin=OPERATOR, now=SystemClock().now())
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
     _tell(user, "is active", as_json=as_json)
@@ -169,7 +172,7 @@ def deactivate(
     """Keep a user out, and end his sessions at once; not the last active superuser."""
 
     async def work(database: Database, user: User) -> User:
-        return await database.write(deactivate_user, user.id, now=SystemClock().now())
+        return await database.write(deactivate_user, user.id, origin=OPERATOR, now=SystemClock().now())
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
     _tell(user, "is deactivated, all sessions ended", as_json=as_json)
@@ -190,7 +193,7 @@ def delete(
         who = str(user.id)
 
     async def work(database: Database, user: User) -> User:
-        await database.write(close_account, user.id, now=SystemClock().now())
+        await database.write(close_account, user.id, origin=OPERATOR, now=SystemClock().now())
         return user
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)

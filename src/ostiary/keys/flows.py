@@ -6,6 +6,9 @@ from typing import Any, cast
 
 from sqlalchemy import Connection, delete, insert, select, update
 
+from ostiary.audit.events import Event
+from ostiary.audit.origin import SYSTEM, Origin
+from ostiary.audit.recording import record
 from ostiary.crypto import jwk
 from ostiary.crypto.sealed import Sealer
 from ostiary.crypto.secret import Secret
@@ -17,7 +20,9 @@ from ostiary.problems import NotFound
 _PLACE = {"table": "signing_keys", "column": "private_jwk"}
 
 
-def add_key(connection: Connection, key: jwk.SigningKey, sealer: Sealer, *, at_once: bool, now: datetime) -> StoredKey:
+def add_key(
+    connection: Connection, key: jwk.SigningKey, sealer: Sealer, *, at_once: bool, origin: Origin, now: datetime
+) -> StoredKey:
     """Publish a key that was just made, to sign from now on or after the time that verifiers need to learn it.
 
     Where no key signs there is nothing to wait for.
@@ -36,6 +41,8 @@ def add_key(connection: Connection, key: jwk.SigningKey, sealer: Sealer, *, at_o
     )
     values = {column.name: getattr(stored, column.name) for column in signing_keys.columns}
     connection.execute(insert(signing_keys).values(values))
+    details = {"kid": key.kid, "algorithm": key.algorithm, "signs_from": stored.activates_at.isoformat()}
+    record(connection, Event.SIGNING_KEY_PUBLISHED, origin, details=details, now=now)
     return stored
 
 
@@ -43,11 +50,11 @@ def add_key_if_due(connection: Connection, key: jwk.SigningKey, sealer: Sealer, 
     """Publish a key where one is due."""
     if not is_due(all_keys(connection), algorithm=key.algorithm, now=now):
         return None
-    return add_key(connection, key, sealer, at_once=False, now=now)
+    return add_key(connection, key, sealer, at_once=False, origin=SYSTEM, now=now)
 
 
 def revoke_key(
-    connection: Connection, kid: str, successor: jwk.SigningKey, sealer: Sealer, *, now: datetime
+    connection: Connection, kid: str, successor: jwk.SigningKey, sealer: Sealer, *, origin: Origin, now: datetime
 ) -> StoredKey | None:
     """Refuse a key from now on; where it was the one that signs, its successor signs at once.
 
@@ -57,15 +64,17 @@ def revoke_key(
     keys = all_keys(connection)
     if not any(key.kid == kid for key in keys):
         raise NotFound(f"There is no signing key {kid}")
-    connection.execute(
+    revoked = connection.execute(
         update(signing_keys)
         .where(signing_keys.c.kid == kid, signing_keys.c.revoked_at.is_(None))
         .values(revoked_at=now)
     )
+    if revoked.rowcount:
+        record(connection, Event.SIGNING_KEY_REVOKED, origin, details={"kid": kid}, now=now)
     signer = signing_key(keys, now=now)
     if signer is not None and signer.kid != kid:
         return None
-    return add_key(connection, successor, sealer, at_once=True, now=now)
+    return add_key(connection, successor, sealer, at_once=True, origin=origin, now=now)
 
 
 def purge_keys(connection: Connection, *, now: datetime) -> None:
@@ -102,6 +111,7 @@ def hold_to_secret(connection: Connection, secret: Secret, sealer: Sealer, *, no
                 .values(sealed_private_jwk=_sealed(key.kid, plain, sealer))
             )
     connection.execute(update(installation).values(secret_fingerprint=secret.fingerprint))
+    record(connection, Event.SECRET_CHANGED, SYSTEM, now=now)
 
 
 def unsealed(key: StoredKey, sealer: Sealer) -> dict[str, Any]:

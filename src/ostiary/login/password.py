@@ -7,6 +7,9 @@ from datetime import datetime
 import structlog
 from sqlalchemy import Connection
 
+from ostiary.audit.events import Event
+from ostiary.audit.origin import Origin
+from ostiary.audit.recording import record
 from ostiary.context import App
 from ostiary.credentials.models import password_of, set_password
 from ostiary.crypto.passwords import StoredPassword, Verification
@@ -35,7 +38,17 @@ class Candidate:
     password: StoredPassword | None
 
 
-async def log_in(app: App, *, email: str, password: str, source: Source, user_agent: str) -> TokenPair:
+class LoginFailed(InvalidCredentials):
+    """A login was refused. The caller sees what every other refused login shows."""
+
+    def __init__(self, why: str, user: User | None, *, reason: str) -> None:
+        """Refuse; `why` is a word for the audit log, beside whom somebody tried to be."""
+        super().__init__(reason=reason)
+        self.why = why
+        self.user_id = None if user is None else user.id
+
+
+async def log_in(app: App, *, email: str, password: str, source: Source, origin: Origin) -> TokenPair:
     """Verify a password and begin a session.
 
     Raises InvalidCredentials, no sooner than the failure floor after it was called; Unavailable when full.
@@ -45,8 +58,10 @@ async def log_in(app: App, *, email: str, password: str, source: Source, user_ag
         # A place in the queue comes first: what finds none is refused before it costs the database anything, and
         # nobody's attempt is booked in vain because the queue has filled up meanwhile.
         with app.hasher.place() as place:
-            session = await _verify_and_begin(app, email, password, place, source, user_agent)
-    except InvalidCredentials as refusal:
+            session = await _verify_and_begin(app, email, password, place, source, origin)
+    except LoginFailed as refusal:
+        # Always one row, in a transaction of its own: whatever the reason, it takes as long (LG-2).
+        await app.db.write(record_failure, refusal, origin, now=app.clock.now())
         log.info("login_failed", reason=refusal.reason, source=source.address)
         await asyncio.sleep(max(0.0, earliest_failure - app.clock.monotonic()))
         raise
@@ -55,7 +70,7 @@ async def log_in(app: App, *, email: str, password: str, source: Source, user_ag
 
 
 async def _verify_and_begin(
-    app: App, email: str, password: str, place: Place[Verification], source: Source, user_agent: str
+    app: App, email: str, password: str, place: Place[Verification], source: Source, origin: Origin
 ) -> Session:
     # Worked out once and for every address: a domain in Unicode takes up to a millisecond, which must not show (LG-2).
     email_key = canonical_email(email)
@@ -76,12 +91,16 @@ async def _verify_and_begin(
             raise
         user = candidate.user
         if not allowed:
-            raise InvalidCredentials(reason=f"throttled: {pair.subject}")
+            raise LoginFailed("throttled", user, reason=f"throttled: {pair.subject}")
         if user is None or not verification.ok:
-            raise InvalidCredentials(reason=f"wrong password or unknown address: {pair.subject}")
+            why = "unknown_address" if user is None else "wrong_password"
+            raise LoginFailed(why, user, reason=f"wrong password or unknown address: {pair.subject}")
         if not user.is_active:
-            raise InvalidCredentials(reason=f"user is deactivated: {pair.subject}")
-        session = await app.db.write(complete, app, user.id, pair, source, user_agent, now=app.clock.now())
+            raise LoginFailed("deactivated", user, reason=f"user is deactivated: {pair.subject}")
+        try:
+            session = await app.db.write(complete, app, user.id, pair, origin, now=app.clock.now())
+        except InvalidCredentials as refusal:
+            raise LoginFailed("gone", user, reason=refusal.reason) from refusal
     if verification.needs_rehash and candidate.password is not None:
         await _upgrade_hash(app, user.id, password, candidate.password)
     return session
@@ -101,22 +120,30 @@ def _subject(candidate: Candidate, nobody: str) -> str:
     return nobody if candidate.user is None else subject_of(candidate.user.id)
 
 
+@read_committed(why="it only adds a row")
+def record_failure(connection: Connection, refusal: LoginFailed, origin: Origin, *, now: datetime) -> None:
+    """Record that a login was refused."""
+    details = {"reason": refusal.why}
+    record(connection, Event.LOGIN_FAILED, origin, user_id=refusal.user_id, details=details, now=now)
+
+
 @read_committed(why="the user's row is locked before the gate judges it; nothing else is read")
-def complete(
-    connection: Connection, app: App, user_id: int, pair: Pair, source: Source, user_agent: str, *, now: datetime
-) -> Session:
+def complete(connection: Connection, app: App, user_id: int, pair: Pair, origin: Origin, *, now: datetime) -> Session:
     """Begin the session of a user whose password was right. Raises InvalidCredentials where the gate does."""
     forget_attempts(connection, pair)
-    return begin_session(
+    session = begin_session(
         connection,
         user_id,
         tokens=app.tokens,
         lifetimes=app.lifetimes,
         amr=AMR,
-        address=source.address,
-        user_agent=user_agent,
+        address=origin.address,
+        user_agent=origin.user_agent,
         now=now,
     )
+    details = {"session": session.id, "amr": AMR}
+    record(connection, Event.LOGIN_SUCCEEDED, origin.by(user_id), user_id=user_id, details=details, now=now)
+    return session
 
 
 async def _upgrade_hash(app: App, user_id: int, password: str, old: StoredPassword) -> None:

@@ -4,6 +4,7 @@ from pydantic import ConfigDict, Field
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ostiary.audit.origin import origin_of
 from ostiary.credentials.one_time import TokenInvalid
 from ostiary.credentials.strength import PasswordRefused
 from ostiary.edge.source import source_in
@@ -58,7 +59,9 @@ class SetupRequest(SignUpRequest):
 async def post_user(request: Request) -> Response:
     """Sign up."""
     body = await read_json(request, SignUpRequest)
-    user = await sign_up(app_of(request), email=body.email, username=body.username, password=body.password)
+    user = await sign_up(
+        app_of(request), email=body.email, username=body.username, password=body.password, origin=origin_of(request)
+    )
     return json_response(user_out(user), 201)
 
 
@@ -70,7 +73,7 @@ async def post_login(request: Request) -> Response:
         email=body.email,
         password=body.password,
         source=source_in(request.scope),
-        user_agent=request.headers.get("user-agent", ""),
+        origin=origin_of(request),
     )
     return token_pair_response(pair)
 
@@ -88,7 +91,12 @@ async def post_setup(request: Request) -> Response:
     """Make the first superuser."""
     body = await read_json(request, SetupRequest)
     user = await set_up(
-        app_of(request), token=body.token, email=body.email, username=body.username, password=body.password
+        app_of(request),
+        token=body.token,
+        email=body.email,
+        username=body.username,
+        password=body.password,
+        origin=origin_of(request),
     )
     return json_response(user_out(user), 201)
 

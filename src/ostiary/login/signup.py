@@ -6,6 +6,9 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy import Connection
 
+from ostiary.audit.events import Event
+from ostiary.audit.origin import Origin
+from ostiary.audit.recording import record
 from ostiary.context import App
 from ostiary.credentials.models import set_password
 from ostiary.credentials.one_time import TokenInvalid, consume, is_live, issue, void
@@ -52,17 +55,17 @@ async def prepare(app: App, *, email: str, username: str, password: str) -> NewU
     return NewUser(email, username, await app.hasher.hash(password))
 
 
-async def sign_up(app: App, *, email: str, username: str, password: str) -> User:
+async def sign_up(app: App, *, email: str, username: str, password: str, origin: Origin) -> User:
     """Add an ordinary active user. Raises what `prepare` does, EmailTaken, UsernameTaken, SignupClosed."""
     if app.settings.signup == "closed":
         raise SignupClosed
     new = await prepare(app, email=email, username=username, password=password)
-    user = await app.db.write(create, new, is_superuser=False, now=app.clock.now())
+    user = await app.db.write(add_newcomer, new, origin=origin, now=app.clock.now())
     log.info("user_signed_up", user_id=user.id)
     return user
 
 
-async def set_up(app: App, *, token: str, email: str, username: str, password: str) -> User:
+async def set_up(app: App, *, token: str, email: str, username: str, password: str, origin: Origin) -> User:
     """Add the first superuser, for whoever holds the token that the server printed (AD-1).
 
     Raises TokenInvalid for a token that is spent, expired, unknown, or no longer needed; otherwise as `sign_up`.
@@ -71,25 +74,42 @@ async def set_up(app: App, *, token: str, email: str, username: str, password: s
     if not await app.db.read(is_live, SETUP_PURPOSE, token, now=app.clock.now()):
         raise TokenInvalid  # before a hash is worked out for anybody; the write below decides all the same
     new = await prepare(app, email=email, username=username, password=password)
-    user = await app.db.write(create_first_superuser, token, new, now=app.clock.now())
+    user = await app.db.write(create_first_superuser, token, new, origin=origin, now=app.clock.now())
     log.warning("first_superuser_created", user_id=user.id)
     return user
 
 
 @read_committed(why="the unique constraints decide; nothing that was read is relied upon")
-def create(connection: Connection, new: NewUser, *, is_superuser: bool, now: datetime) -> User:
-    """Add a user with a password. Raises EmailTaken, UsernameTaken."""
+def add_newcomer(connection: Connection, new: NewUser, *, origin: Origin, now: datetime) -> User:
+    """Add somebody who signs up. Raises EmailTaken, UsernameTaken."""
+    user = _add(connection, new, is_superuser=False, now=now)
+    record(connection, Event.USER_SIGNED_UP, origin, user_id=user.id, now=now)
+    return user
+
+
+@read_committed(why="the unique constraints decide; nothing that was read is relied upon")
+def create(connection: Connection, new: NewUser, *, is_superuser: bool, origin: Origin, now: datetime) -> User:
+    """Add a user for an operator. Raises EmailTaken, UsernameTaken."""
+    user = _add(connection, new, is_superuser=is_superuser, now=now)
+    details = {"superuser": is_superuser}
+    record(connection, Event.USER_CREATED, origin, user_id=user.id, details=details, now=now)
+    return user
+
+
+def _add(connection: Connection, new: NewUser, *, is_superuser: bool, now: datetime) -> User:
     user = add_user(connection, email=new.email, username=new.username, is_superuser=is_superuser, now=now)
     set_password(connection, user.id, new.password, now=now)
     return user
 
 
-def create_first_superuser(connection: Connection, token: str, new: NewUser, *, now: datetime) -> User:
+def create_first_superuser(connection: Connection, token: str, new: NewUser, *, origin: Origin, now: datetime) -> User:
     """Use the set-up token up and add the superuser, both or neither."""
     consume(connection, SETUP_PURPOSE, token, now=now)
     if has_superuser(connection):
         raise TokenInvalid(reason="there is a superuser already")
-    return create(connection, new, is_superuser=True, now=now)
+    user = _add(connection, new, is_superuser=True, now=now)
+    record(connection, Event.FIRST_SUPERUSER_CREATED, origin, user_id=user.id, now=now)
+    return user
 
 
 def offer_setup(connection: Connection, *, now: datetime) -> str | None:

@@ -6,6 +6,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from ostiary.audit.events import Event
+from ostiary.audit.recording import record
 from ostiary.crypto.opaque import token_hash
 from ostiary.db import read_committed
 from ostiary.db.types import to_milliseconds
@@ -50,8 +52,17 @@ def rotate(
         else:
             held[item.session_id] = after
             answers.append(answer)
+            if isinstance(answer, RefreshTokenReplayed):
+                _record_replay(connection, item, now)
     _store(connection, (held[key].session for key in held if held[key] is not before[key]))
     return answers
+
+
+def _record_replay(connection: Connection, presented: Presented, now: datetime) -> None:
+    """Record what ended the family. Nobody is known to act: whoever has the token may be the thief or the robbed."""
+    details = {"session": presented.session_id}
+    event = Event.REFRESH_TOKEN_REPLAYED
+    record(connection, event, presented.origin, user_id=presented.user_id, details=details, now=now)
 
 
 def admitted(held: Held | None, user_id: int, now: datetime) -> Held:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
 
+from ostiary.audit.origin import Origin
 from ostiary.crypto.opaque import same
 from ostiary.sessions.models import Session
 
@@ -31,6 +32,7 @@ class Presented:
     token_hash: bytes
     is_expired: bool
     """Past its own `exp`: worth nothing any more, and yet a sign of theft where it had been spent before."""
+    origin: Origin
 
 
 class Verdict(Enum):

@@ -4,9 +4,10 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
+from ostiary.audit.origin import origin_of
 from ostiary.edge.source import source_in
 from ostiary.problems import InvalidCredentials, InvalidInput
-from ostiary.sessions.ending import end_all_sessions, end_session
+from ostiary.sessions import ending
 from ostiary.sessions.refresh import RefreshTokenReplayed
 from ostiary.sessions.schemas import RefreshRequest, TokenPairOut, token_pair_response
 from ostiary.sessions.tokens import TokenPair
@@ -21,7 +22,7 @@ async def refresh(request: Request) -> Response:
     """Spend a refresh token; answer a new pair."""
     app = app_of(request)
     body = await read_json(request, RefreshRequest)
-    presented = app.tokens.read_refresh(body.refresh_token, now=app.clock.now())
+    presented = app.tokens.read_refresh(body.refresh_token, origin=origin_of(request), now=app.clock.now())
     try:
         rotation = await app.rotations(presented)
     except RefreshTokenReplayed:
@@ -39,7 +40,9 @@ async def refresh(request: Request) -> Response:
 async def log_out(request: Request) -> Response:
     """End this session."""
     app, caller = app_of(request), caller_of(request)
-    await app.db.write(end_session, caller.session_id, because="logged_out", now=app.clock.now())
+    await app.db.write(
+        ending.log_out, caller.user_id, caller.session_id, origin=origin_of(request), now=app.clock.now()
+    )
     log.info("logged_out", user_id=caller.user_id, session_id=caller.session_id)
     return Response(status_code=204)
 
@@ -47,7 +50,9 @@ async def log_out(request: Request) -> Response:
 async def log_out_everywhere(request: Request) -> Response:
     """End all of the caller's sessions."""
     app, caller = app_of(request), caller_of(request)
-    ended = await app.db.write(end_all_sessions, caller.user_id, because="logged_out", now=app.clock.now())
+    ended = await app.db.write(
+        ending.log_out_everywhere, caller.user_id, origin=origin_of(request), now=app.clock.now()
+    )
     log.info("logged_out_everywhere", user_id=caller.user_id, sessions=ended)
     return Response(status_code=204)
 

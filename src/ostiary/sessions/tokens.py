@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from ostiary.audit.origin import Origin
 from ostiary.crypto import jose, jwk
 from ostiary.crypto.opaque import new_id, same, token_hash
 from ostiary.crypto.secret import Secret
@@ -157,7 +158,7 @@ class Tokens:
             now=now,
         )
 
-    def read_refresh(self, token: str, *, now: datetime) -> Presented:
+    def read_refresh(self, token: str, *, origin: Origin, now: datetime) -> Presented:
         """Check all of a refresh token but whether it is live. Raises InvalidCredentials.
 
         One that expired is told by a mark: it may have been spent in time, and then it comes back as a retry or as
@@ -178,7 +179,7 @@ class Tokens:
         if type(generation) is not int or generation < 0:
             raise InvalidCredentials(reason="refresh token: no generation")
         is_expired = now.timestamp() >= claims.expires_at
-        return Presented(claims.sid, _user_id(claims), generation, token_hash(token), is_expired)
+        return Presented(claims.sid, _user_id(claims), generation, token_hash(token), is_expired, origin)
 
 
 def _while_valid(members: Mapping[str, Any], now: datetime) -> datetime:

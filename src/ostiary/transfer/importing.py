@@ -10,6 +10,9 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
+from ostiary.audit.events import Event
+from ostiary.audit.origin import Origin
+from ostiary.audit.recording import record
 from ostiary.credentials.bulk import add_passwords
 from ostiary.db import read_committed
 from ostiary.problems import Problem
@@ -33,7 +36,13 @@ class ImportElsewhere(Problem):
 
 @read_committed(why="the row of the import is locked first, and the unique constraints decide who is added")
 def import_chunk(
-    connection: Connection, progress: Progress, chunk: Chunk, keep_rejects: KeepRejects, *, now: datetime
+    connection: Connection,
+    progress: Progress,
+    chunk: Chunk,
+    keep_rejects: KeepRejects,
+    *,
+    origin: Origin,
+    now: datetime,
 ) -> tuple[Progress, list[Rejected]]:
     """Add whom a chunk brings, and note how far the import has come; answer that, and what was rejected.
 
@@ -62,6 +71,13 @@ def import_chunk(
         finished_at=now if chunk.is_last else None,
     )
     keep(connection, after)
+    details = {
+        "file": progress.fingerprint,
+        "added": after.added - progress.added,
+        "rejected": after.rejected - progress.rejected,
+    }
+    if details["added"]:
+        record(connection, Event.USERS_IMPORTED, origin, details=details, now=now)
     return after, rejected
 
 

@@ -8,6 +8,9 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ostiary.audit.events import Event
+from ostiary.audit.origin import Origin
+from ostiary.audit.recording import record
 from ostiary.db.statements import insert_into
 from ostiary.problems import Forbidden, InvalidInput, NotFound
 from ostiary.users.address import canonical_email, canonical_username
@@ -88,17 +91,19 @@ def find_user(connection: Connection, who: str) -> User:
     return user
 
 
-def set_active(connection: Connection, user_id: int, *, is_active: bool, now: datetime) -> User:
+def set_active(connection: Connection, user_id: int, *, is_active: bool, origin: Origin, now: datetime) -> User:
     """Activate or deactivate. The caller ends the user's sessions. Raises NotFound, LastSuperuser."""
-    return _change(connection, user_id, now=now, is_active=is_active)
+    event = Event.USER_ACTIVATED if is_active else Event.USER_DEACTIVATED
+    return _change(connection, user_id, event, origin, now=now, is_active=is_active)
 
 
-def set_superuser(connection: Connection, user_id: int, *, is_superuser: bool, now: datetime) -> User:
+def set_superuser(connection: Connection, user_id: int, *, is_superuser: bool, origin: Origin, now: datetime) -> User:
     """Promote or demote. Raises NotFound, LastSuperuser."""
-    return _change(connection, user_id, now=now, is_superuser=is_superuser)
+    event = Event.USER_PROMOTED if is_superuser else Event.USER_DEMOTED
+    return _change(connection, user_id, event, origin, now=now, is_superuser=is_superuser)
 
 
-def rename(connection: Connection, user_id: int, username: str, *, now: datetime) -> User:
+def rename(connection: Connection, user_id: int, username: str, *, origin: Origin, now: datetime) -> User:
     """Give a user another username, which has been parsed; also the same in another spelling.
 
     Raises NotFound, UsernameTaken.
@@ -107,13 +112,14 @@ def rename(connection: Connection, user_id: int, username: str, *, now: datetime
     other = user_by_username_key(connection, username_key)
     if other is not None and other.id != user_id:
         raise UsernameTaken
+    keys = {"username_key": username_key}
     try:
-        return _change(connection, user_id, now=now, username=username, keys={"username_key": username_key})
+        return _change(connection, user_id, Event.USER_RENAMED, origin, now=now, username=username, keys=keys)
     except IntegrityError:  # somebody took it a moment ago: what decides is the constraint
         raise UsernameTaken from None
 
 
-def delete_user(connection: Connection, user_id: int) -> None:
+def delete_user(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> None:
     """Remove a user and, by the tables' own constraints, everything that hangs on him.
 
     Raises NotFound, LastSuperuser.
@@ -123,6 +129,7 @@ def delete_user(connection: Connection, user_id: int) -> None:
     if gone is None:  # somebody else was quicker; nobody may be counted out twice
         raise NotFound
     note_removed(connection, [user_id])
+    record(connection, Event.USER_DELETED, origin, user_id=user_id, now=now)
     _keep_one_superuser(connection, lost=user)
 
 
@@ -137,7 +144,14 @@ def has_superuser(connection: Connection) -> bool:
 
 
 def _change(
-    connection: Connection, user_id: int, *, now: datetime, keys: Mapping[str, str] | None = None, **values: Any
+    connection: Connection,
+    user_id: int,
+    event: Event,
+    origin: Origin,
+    *,
+    now: datetime,
+    keys: Mapping[str, str] | None = None,
+    **values: Any,
 ) -> User:
     before = _existing(connection, user_id)
     after = replace(before, **values, updated_at=now.replace(microsecond=0))
@@ -145,6 +159,7 @@ def _change(
         return before
     written = {**values, **(keys or {}), "updated_at": after.updated_at}
     connection.execute(update(users).where(users.c.id == user_id).values(written))
+    record(connection, event, origin, user_id=user_id, now=now)
     _keep_one_superuser(connection, lost=before)
     return after
 

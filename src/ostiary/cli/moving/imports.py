@@ -6,6 +6,7 @@ from typing import Annotated, TypeAlias
 
 import typer
 
+from ostiary.audit.origin import OPERATOR
 from ostiary.cli.moving.bar import FIRST_STEP, Bar, Pace, bar
 from ostiary.cli.moving.rejects import RejectFile, beside
 from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, with_database
@@ -112,7 +113,12 @@ class _Run:
             chunk = self._source.next_chunk(pace.users, now=self._clock.now())
             with pace:
                 progress, rejected = await database.write(
-                    import_chunk, progress, chunk, self._reject_file.keep, now=self._clock.now()
+                    import_chunk,
+                    progress,
+                    chunk,
+                    self._reject_file.keep,
+                    origin=OPERATOR,
+                    now=self._clock.now(),
                 )
             self._report(rejected, most=MOST_SHOWN)
             self._bar.show(completed=progress.bytes, users=progress.added - first.added)

@@ -1,0 +1,56 @@
+"""Every event that the audit log knows, with its meaning.
+
+A name, once released, keeps its meaning: operators search and alert by it. `docs/audit.md` has the same list.
+"""
+
+from enum import StrEnum
+
+
+class Event(StrEnum):
+    """What happened. Each is recorded in the transaction of the act, unless its meaning says otherwise."""
+
+    # Accounts
+    USER_SIGNED_UP = "user_signed_up"
+    USER_CREATED = "user_created"
+    FIRST_SUPERUSER_CREATED = "first_superuser_created"
+    USERS_IMPORTED = "users_imported"
+    USER_ACTIVATED = "user_activated"
+    USER_DEACTIVATED = "user_deactivated"
+    USER_PROMOTED = "user_promoted"
+    USER_DEMOTED = "user_demoted"
+    USER_RENAMED = "user_renamed"
+    USER_DELETED = "user_deleted"
+
+    # Login and sessions
+    LOGIN_SUCCEEDED = "login_succeeded"
+    LOGIN_FAILED = "login_failed"
+    LOGGED_OUT = "logged_out"
+    LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
+    REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105 - a name, as below
+
+    # Keys
+    SIGNING_KEY_PUBLISHED = "signing_key_published"
+    SIGNING_KEY_REVOKED = "signing_key_revoked"
+    SECRET_CHANGED = "secret_changed"  # noqa: S105
+
+
+MEANINGS = {
+    Event.USER_SIGNED_UP: "Somebody signed up.",
+    Event.USER_CREATED: "An operator made a user; `superuser` says whether one.",
+    Event.FIRST_SUPERUSER_CREATED: "The token printed at start was used up to make the first superuser.",
+    Event.USERS_IMPORTED: "Part of a file was imported: its fingerprint, and how many were `added` and `rejected`.",
+    Event.USER_ACTIVATED: "A user may sign in again.",
+    Event.USER_DEACTIVATED: "A user was kept out, and all his sessions ended.",
+    Event.USER_PROMOTED: "A user became a superuser.",
+    Event.USER_DEMOTED: "A superuser became an ordinary user.",
+    Event.USER_RENAMED: "A user has another username.",
+    Event.USER_DELETED: "A user was removed with all that belonged to him.",
+    Event.LOGIN_SUCCEEDED: "Somebody proved who he is, by the methods in `amr`; `session` is what began.",
+    Event.LOGIN_FAILED: "A login was refused; `reason` says why, which the caller was not told.",
+    Event.LOGGED_OUT: "A user ended a session of his.",
+    Event.LOGGED_OUT_EVERYWHERE: "A user ended all his sessions; `sessions` says how many.",
+    Event.REFRESH_TOKEN_REPLAYED: "A spent refresh token came back; `session` was ended, as it may have been stolen.",
+    Event.SIGNING_KEY_PUBLISHED: "A key that signs access tokens was added; it signs from `signs_from` on.",
+    Event.SIGNING_KEY_REVOKED: "A signing key, and with it every token it signed, is refused from now on.",
+    Event.SECRET_CHANGED: "The server was started with a new secret key, the old one being listed.",
+}
