@@ -25,18 +25,26 @@ MakeServer: TypeAlias = Callable[..., Server]
 MakeProcess: TypeAlias = Callable[..., Process]
 
 
+ON_THE_OLDEST_TOO = ("tests.db.", "tests.sessions.", "tests.journeys.")
+"""What also runs on the oldest PostgreSQL at hand: the database's own tests, and the busiest statements."""
+
+
 @functools.cache
 def engines() -> list[str]:
-    """SQLite, and PostgreSQL in the oldest and the newest version that can be had here."""
+    """SQLite, and PostgreSQL in the newest and the oldest version that can be had here."""
     versions = list(available())
-    return ["sqlite", *(f"postgresql-{version}" for version in dict.fromkeys((versions[0], versions[-1])))]
+    return ["sqlite", *(f"postgresql-{version}" for version in dict.fromkeys((versions[-1], versions[0])))]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run whatever uses a database once on each engine, unless it says nothing about the database."""
-    if "engine" in metafunc.fixturenames:
-        is_indifferent = metafunc.definition.get_closest_marker("any_engine") is not None
-        metafunc.parametrize("engine", engines()[:1] if is_indifferent else engines(), scope="session")
+    if "engine" not in metafunc.fixturenames:
+        return
+    if metafunc.definition.get_closest_marker("any_engine") is not None:
+        count = 1
+    else:
+        count = 3 if metafunc.module.__name__.startswith(ON_THE_OLDEST_TOO) else 2
+    metafunc.parametrize("engine", engines()[:count], scope="session")
 
 
 @pytest.fixture(autouse=True, scope="session")
