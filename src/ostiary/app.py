@@ -29,7 +29,7 @@ from ostiary.keys import routes as keys_routes
 from ostiary.keys.flows import hold_to_secret
 from ostiary.keys.ring import KeyRing
 from ostiary.login import routes as login_routes
-from ostiary.login.throttle import Attempts
+from ostiary.login.attempts import Attempts
 from ostiary.mail.limits import MailLimits
 from ostiary.mail.worker import EVERY_SECONDS as MAIL_EVERY_SECONDS
 from ostiary.mail.worker import MailWorker

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ostiary.db.coalescer import Coalescer
     from ostiary.health.checks import DatabaseCheck
     from ostiary.keys.ring import KeyRing
-    from ostiary.login.throttle import Attempts
+    from ostiary.login.attempts import Attempts
     from ostiary.mail.limits import MailLimits
     from ostiary.sessions.access import LastUses
     from ostiary.sessions.refresh import Rotation

@@ -13,7 +13,8 @@ from ostiary.db import Unreachable
 from ostiary.keys.flows import add_key_if_due, purge_keys
 from ostiary.keys.models import all_keys
 from ostiary.keys.schedule import is_due
-from ostiary.login.throttle import purge_throttles
+from ostiary.login.places import purge_places
+from ostiary.login.throttle import purge_sources, purge_throttles
 from ostiary.sessions.access import write_last_uses
 from ostiary.sessions.ending import purge_sessions
 from ostiary.users.counting import fold_counts
@@ -84,6 +85,8 @@ class Upkeep:
             partial(purge_sessions, before=expired),
             partial(purge_tokens, before=expired),
             partial(purge_throttles, now=now),
+            partial(purge_sources, now=now),
+            partial(purge_places, now=now),
         ):
             while await app.db.write(purge, limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
                 pass  # in slices, so that nobody waits long behind one

@@ -11,13 +11,14 @@ from sqlalchemy import Connection, select
 from ostiary.credentials.models import passwords
 from ostiary.db.hot import Lookup
 from ostiary.db.types import to_milliseconds
-from ostiary.login.hot import CANDIDATE
+from ostiary.login.hot import CANDIDATE, CANDIDATE_BY_ID
+from ostiary.login.places import known_places
 from ostiary.sessions.hot import CALLER, HELD_FOR_CHANGE, NEW_SESSION, ROTATION
 from ostiary.sessions.models import Held, Session, held_from_stored, sessions, to_stored
 from ostiary.users.hot import USER, USERS_FROM
 from ostiary.users.models import User, from_row, from_stored, select_users, users
 from tests.login.inside import remove_password
-from tests.people import signed_in
+from tests.people import sign_up, signed_in
 from tests.server import Server
 from tests.sessions.beside import beside, write
 
@@ -69,19 +70,29 @@ def test_every_item_is_answered_in_its_place(server: Server, client: httpx.Clien
     assert [row and row[0] for row in rows] == [known if number % 3 else None for number in range(count)]
 
 
-def test_a_candidate_by_address(server: Server, client: httpx.Client) -> None:
+@pytest.mark.parametrize("network", ["127.0.0.0/24", "192.0.2.0/24"])
+def test_a_candidate_by_address_and_by_id(server: Server, client: httpx.Client, network: str) -> None:
     known = [signed_in(client) for _ in range(2)]
+    newcomer = sign_up(client)
     remove_password(server, known[1])
 
     def query(connection: Connection) -> list[tuple[Any, ...]]:
-        joined = users.outerjoin(passwords, passwords.c.user_id == users.c.id)
+        seen_here = (known_places.c.user_id == users.c.id) & (known_places.c.network == network)
+        joined = users.outerjoin(passwords, passwords.c.user_id == users.c.id).outerjoin(known_places, seen_here)
         columns = (users.c.email_key, users.c.id, passwords.c.password_hash, passwords.c.pepper_id)
-        return [tuple(row) for row in connection.execute(select(*columns).select_from(joined))]
+        rows = connection.execute(select(*columns, known_places.c.seen_at).select_from(joined))
+        return [(*row[:-1], row[-1] and to_milliseconds(row[-1])) for row in rows]
 
     everybody = {row[0]: row[1:] for row in in_words(server, query)}
     asked = [*everybody, "none:nobody"]
-    rows = looked_up(server, CANDIDATE, [(email_key,) for email_key in asked])
-    assert [None if row is None else (row[0], *row[7:]) for row in rows] == [everybody.get(each) for each in asked]
+    rows = looked_up(server, CANDIDATE, [(email_key, network) for email_key in asked])
+    found = [None if row is None else (row[0], *row[7:]) for row in rows]
+    assert found == [everybody.get(each) for each in asked]
+    by_id = looked_up(server, CANDIDATE_BY_ID, [(row[0] if row else 0, network) for row in rows])
+    assert by_id == rows
+    seen = {row[0] for row in rows if row is not None and row[9] is not None}
+    assert seen.issuperset(person.id for person in known) if network == "127.0.0.0/24" else not seen
+    assert newcomer.id not in seen
     assert any(row is not None and row[7] is None for row in rows)
 
 

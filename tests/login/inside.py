@@ -3,12 +3,14 @@
 import json
 from typing import Any
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from ostiary.audit.origin import OPERATOR
 from ostiary.context import App
 from ostiary.credentials.models import password_of, passwords
 from ostiary.crypto.passwords import PasswordHasher, StoredPassword
+from ostiary.db.types import to_milliseconds
+from ostiary.login.places import network_of, subject_of
 from ostiary.login.throttle import login_throttles
 from ostiary.settings import Settings
 from ostiary.users.accounts import set_active, set_superuser
@@ -63,12 +65,34 @@ def throttle_rows(settings: Settings) -> list[Any]:
     return write(settings, read)
 
 
+def plant_failures(server: Server, person: Person, *sources: str) -> None:
+    """Let somebody's password have been guessed at just now, from unknown places."""
+    failures: dict[str, dict[str, list[int]]] = {}
+    for source in sources:
+        moments = failures.setdefault(network_of(source), {}).setdefault(source, [])
+        moments.append(to_milliseconds(server.clock.now()))
+
+    def plant(connection: Connection) -> None:
+        row = {"subject": subject_of(person.id), "user_id": person.id, "failures": json.dumps(failures)}
+        counts = {"strangers": len(sources), "refused": 0, "updated_at": server.clock.now()}
+        connection.execute(insert(login_throttles).values(row | counts))
+
+    write(server.settings, plant)
+
+
 def cheap_hashing(app: App) -> None:
     """Make hashing quick, for tests of something else that send more at once than this machine can hash."""
     app.hasher.close()
     object.__setattr__(app, "hasher", PasswordHasher(memory_kib=64, time_cost=1))
 
 
-def attempts_stored(settings: Settings) -> list[int]:
-    """Answer how many attempts are stored for each pair."""
-    return [len(json.loads(row.attempts)) for row in throttle_rows(settings)]
+def attempts_stored(settings: Settings, person: Person | None = None) -> list[int]:
+    """Answer how many attempts are stored for each source of each account, or of one."""
+    mine = [row for row in throttle_rows(settings) if person is None or row.user_id == person.id]
+    networks = [network for row in mine for network in json.loads(row.failures).values()]
+    return [len(moments) for sources in networks for moments in sources.values()]
+
+
+def strangers_stored(settings: Settings, person: Person) -> int:
+    """Answer how many attempts from unknown places are stored as having failed one after another."""
+    return sum(row.strangers for row in throttle_rows(settings) if row.user_id == person.id)

@@ -17,6 +17,7 @@ from tests.login.inside import cheap_hashing
 from tests.server import Process
 
 ROOT = Path(__file__).parents[2]
+PATH = os.pathsep.join((str(ROOT), str(ROOT / "src")))
 PLANT_SECONDS = 0.002
 MOMENT_SECONDS = 0.05
 
@@ -25,7 +26,7 @@ class PlantedProcess(Process):
     """Starts as `Process` does, with a plant: one of the names in PLANTS."""
 
     def __init__(self, data_dir: Path, plant: str, *, environment: Mapping[str, str]) -> None:
-        super().__init__(data_dir, environment={"PYTHONPATH": str(ROOT), "PLANT": plant} | dict(environment))
+        super().__init__(data_dir, environment={"PYTHONPATH": PATH, "PLANT": plant} | dict(environment))
         self._command = [word.replace("ostiary", "tests.login.planted", word == "ostiary") for word in self._command]
 
 

@@ -12,7 +12,8 @@ from ostiary.clock import SystemClock
 from ostiary.context import App
 from ostiary.crypto.passwords import StoredPassword, Verification
 from ostiary.crypto.workers import LONGEST_WAIT_SECONDS, Workers
-from ostiary.login.throttle import Pair
+from ostiary.login.places import Approach
+from ostiary.login.throttle import Attempt
 from tests.conftest import MakeServer
 from tests.login.inside import attempts_stored
 from tests.people import Person, sign_up
@@ -37,12 +38,12 @@ class Full:
             return verify(password, stored)
 
         @asynccontextmanager
-        async def held_before(pair: Pair, book: Callable[[], Awaitable[bool]]) -> AsyncIterator[bool]:
+        async def held_before(approach: Approach, book: Callable[[], Awaitable[Attempt]]) -> AsyncIterator[Attempt]:
             if self.verifying.is_set():
                 self.booking.set()
                 assert await asyncio.to_thread(self.may_book.wait, SECONDS)
-            async with book_attempt(pair, book) as allowed:
-                yield allowed
+            async with book_attempt(approach, book) as attempt:
+                yield attempt
 
         app.hasher._verifying.mean_seconds = LONGEST_WAIT_SECONDS
         app.hasher._hashers.close()

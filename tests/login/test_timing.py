@@ -10,7 +10,7 @@ import socket
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
 
@@ -22,7 +22,9 @@ from ostiary.audit.origin import OPERATOR
 from ostiary.credentials.models import set_password
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.db.types import to_milliseconds
-from ostiary.login.throttle import FAILURES, login_throttles
+from ostiary.login.places import network_of
+from ostiary.login.stages import ACCOUNT_FAILURES, SOURCE_FAILURES, STRANGERS_FAILURES
+from ostiary.login.throttle import login_throttles
 from ostiary.settings import Settings
 from ostiary.users.accounts import add_user, set_active
 from tests.conftest import settings_for_tests
@@ -34,33 +36,47 @@ DOMAIN = ".".join(["a" * 50] * 4) + ".de"
 WIDE_DOMAIN = ".".join([chr(ord("a") + 0xFEE0) * 50] * 4) + ".de"
 """The same domain as some keyboards write it. To read it takes two milliseconds, which must not show either."""
 
-PEOPLE = 12
+PEOPLE = 24
+"""So many that the guesses of one run leave each far from being locked."""
 BLOCKED_SOURCE = "198.51.100.7"
+BLOCKED_NETWORK = network_of(BLOCKED_SOURCE)
+STATES = {"known": "on", "blocked": "on", "slowed": "slow", "locked": "lock", "deactivated": "off"}
+"""The accounts that each kind of failure is for, by how their names begin."""
+
 LONGEST_SECONDS = 240.0
 
 
 async def fill(settings: Settings) -> None:
-    """Add the accounts, all with one password, and block each of them from one source.
+    """Add the accounts, all with one password: blocked from one source, slowed down for it, or locked.
 
     Each has a hash of its own: how long the right password takes depends a little on the salt.
     """
     app = build(settings)
     await start(app)
     now = datetime.now(UTC)
+    at, later = to_milliseconds(now), to_milliseconds(now + timedelta(minutes=30))  # it has just failed, all along
+    blocked = {BLOCKED_NETWORK: {BLOCKED_SOURCE: [at] * SOURCE_FAILURES}}
+    many = {f"10.0.{number}.0/24": {f"10.0.{number}.1": [at]} for number in range(ACCOUNT_FAILURES)}
+    failures = {"slow": many | {BLOCKED_NETWORK: {BLOCKED_SOURCE: [later]}}, "lock": many}
 
-    def add(connection: Connection, name: str, password: StoredPassword, *, is_active: bool) -> None:
+    def add(connection: Connection, state: str, number: int, password: StoredPassword) -> None:
+        name = f"{state}{number}"
         user = add_user(connection, email=f"{name}@{DOMAIN}", username=name, is_superuser=False, now=now)
         set_password(connection, user.id, password, now=now)
-        set_active(connection, user.id, is_active=is_active, origin=OPERATOR, now=now)
-        attempts = json.dumps([to_milliseconds(now)] * FAILURES)
-        row = {"subject": f"user:{user.id}", "source": BLOCKED_SOURCE, "attempts": attempts, "refused": 0}
+        set_active(connection, user.id, is_active=state != "off", origin=OPERATOR, now=now)
+        row = {
+            "subject": f"user:{user.id}",
+            "user_id": user.id,
+            "failures": json.dumps(failures.get(state, blocked)),
+            "strangers": STRANGERS_FAILURES if state == "lock" else 0,
+            "refused": 0,
+        }
         connection.execute(insert(login_throttles).values(**row, updated_at=now))
 
     try:
         for number in range(PEOPLE):
-            for state, is_active in (("on", True), ("off", False)):
-                password = await app.hasher.hash(PASSWORD)
-                await app.db.write(add, f"{state}{number}", password, is_active=is_active)
+            for state in dict.fromkeys(STATES.values()):
+                await app.db.write(add, state, number, await app.hasher.hash(PASSWORD))
     finally:
         await stop(app)
 
@@ -91,16 +107,18 @@ def failing(directory: Path, *, plant: str, floor: str) -> Iterator[Callable[[st
 
 
 def fail(connection: socket.socket, kind: str) -> float:
-    """Fail in one of the four ways: each guess from an address of its own, a blocked one from where it is blocked."""
-    number = random.randrange(PEOPLE)
-    name = {"unknown": f"no{random.randrange(10**6)}", "deactivated": f"off{number}"}.get(kind, f"on{number}")
+    """Fail in one of these ways: each guess from an address of its own, a blocked one from where it is blocked.
+
+    Where throttling refuses, the password is the right one. A slowed account refuses the source that has just failed.
+    """
+    name = f"{STATES[kind]}{random.randrange(PEOPLE)}" if kind in STATES else f"no{random.randrange(10**6)}"
     guess = secrets.token_urlsafe(32)[: len(PASSWORD)]
     source = f"192.0.{random.randrange(256)}.{random.randrange(256)}"
     return timed_failure(
         connection,
         email=f"{name}@{WIDE_DOMAIN}",
-        password=PASSWORD if kind in {"deactivated", "blocked"} else guess,
-        source=BLOCKED_SOURCE if kind == "blocked" else source,
+        password=guess if kind in {"known", "unknown"} else PASSWORD,
+        source=BLOCKED_SOURCE if kind in {"blocked", "slowed"} else source,
     )
 
 
@@ -138,7 +156,8 @@ def compare(failure: Callable[[str], float], *kinds: str) -> tuple[dict[str, Ver
 @pytest.mark.timeout(420)
 @pytest.mark.rule("LG-2")
 @pytest.mark.parametrize(
-    ("floor", "others"), [("0s", ("unknown", "deactivated", "blocked")), ("150ms", ("unknown", "deactivated"))]
+    ("floor", "others"),
+    [("0s", ("unknown", "deactivated", "blocked", "slowed", "locked")), ("150ms", ("unknown", "deactivated"))],
 )
 def test_all_failed_logins_take_equally_long(tmp_path: Path, floor: str, others: tuple[str, ...]) -> None:
     with failing(tmp_path, plant="nothing", floor=floor) as failure:
@@ -160,7 +179,7 @@ def test_two_milliseconds_more_for_known_addresses_would_be_noticed(tmp_path: Pa
 @pytest.mark.rule("LG-2")
 def test_no_failed_login_is_answered_before_the_floor(tmp_path: Path) -> None:
     with failing(tmp_path, plant="nothing", floor="150ms") as failure:
-        for kind in ("known", "unknown", "deactivated", "blocked") * 2:
+        for kind in ("known", "unknown", "deactivated", "blocked", "slowed", "locked") * 2:
             assert failure(kind) >= 150
 
 

@@ -15,10 +15,14 @@ from ostiary.credentials.models import password_of, set_password
 from ostiary.crypto.passwords import StoredPassword, Verification
 from ostiary.crypto.workers import Place
 from ostiary.db import Database, read_committed
+from ostiary.db.hot import Row
+from ostiary.db.types import from_milliseconds
 from ostiary.edge.source import Source
-from ostiary.login.hot import CANDIDATE
-from ostiary.login.throttle import Pair, book_attempt, forget_attempts, subject_of, withdraw_attempt
-from ostiary.problems import InvalidCredentials, Problem, Unavailable
+from ostiary.login.attempts import booked, verify
+from ostiary.login.hot import CANDIDATE, CANDIDATE_BY_ID
+from ostiary.login.places import Approach, approach_to_nobody, approach_to_user, network_of, remember_place
+from ostiary.login.throttle import Attempt, note_success
+from ostiary.problems import InvalidCredentials, Problem
 from ostiary.sessions.beginning import begin_session
 from ostiary.sessions.models import Session
 from ostiary.sessions.tokens import TokenPair
@@ -36,6 +40,8 @@ class Candidate:
 
     user: User | None
     password: StoredPassword | None
+    known_since: datetime | None
+    """When a sign-in from where he comes from was last written down."""
 
 
 class LoginFailed(InvalidCredentials):
@@ -75,49 +81,53 @@ async def _verify_and_begin(
     # Worked out once and for every address: a domain in Unicode takes up to a millisecond, which must not show (LG-2).
     email_key = canonical_email(email)
     nobody = app.lookup_hash(email_key)
-    candidate = await find_candidate(app.db, email_key)
-    pair = Pair(_subject(candidate, nobody), source.key)
-
-    async def book() -> bool:
-        return await app.db.write(book_attempt, pair, now=app.clock.now())
-
-    async with app.attempts.book(pair, book) as allowed:
-        try:
-            verification = await app.hasher.verify(password, candidate.password, place=place)
-        except Unavailable:
-            # Nothing was verified, so nobody has guessed: a server under load must not block its users afterwards.
-            if allowed:
-                await app.db.write(withdraw_attempt, pair)
-            raise
+    candidate = await find_candidate(app.db, email_key, source)
+    approach = _approach(candidate, nobody, source)
+    async with booked(app, approach) as attempt:
+        outcome = await verify(app, attempt, password, candidate.password, place=place)
         user = candidate.user
-        if not allowed:
-            raise LoginFailed("throttled", user, reason=f"throttled: {pair.subject}")
-        if user is None or not verification.ok:
+        if not attempt.is_allowed:
+            raise LoginFailed("throttled", user, reason=f"{outcome.reason}: {approach.subject}")
+        if user is None or not outcome.ok:
             why = "unknown_address" if user is None else "wrong_password"
-            raise LoginFailed(why, user, reason=f"wrong password or unknown address: {pair.subject}")
+            raise LoginFailed(why, user, reason=f"wrong password or unknown address: {approach.subject}")
         if not user.is_active:
-            raise LoginFailed("deactivated", user, reason=f"user is deactivated: {pair.subject}")
+            raise LoginFailed("deactivated", user, reason=f"user is deactivated: {approach.subject}")
         try:
-            session = await app.db.write(complete, app, user.id, pair, origin, now=app.clock.now())
+            session = await app.db.write(complete, app, user.id, attempt, origin, now=app.clock.now())
         except InvalidCredentials as refusal:
             raise LoginFailed("gone", user, reason=refusal.reason) from refusal
-    if verification.needs_rehash and candidate.password is not None:
+    if outcome.needs_rehash and candidate.password is not None:
         await _upgrade_hash(app, user.id, password, candidate.password)
     return session
 
 
-async def find_candidate(db: Database, email_key: str) -> Candidate:
+async def find_candidate(db: Database, email_key: str, source: Source) -> Candidate:
     """Look an address up. The same statement runs whether anybody has it or not."""
-    row = (await db.look_up(CANDIDATE, [(email_key,)]))[0]
+    return _candidate((await db.look_up(CANDIDATE, [(email_key, network_of(source.key))]))[0])
+
+
+async def find_candidate_by_id(db: Database, user_id: int, source: Source) -> Candidate:
+    """Look a user up who is signed in, and is to prove his password once more."""
+    return _candidate((await db.look_up(CANDIDATE_BY_ID, [(user_id, network_of(source.key))]))[0])
+
+
+def _candidate(row: Row | None) -> Candidate:
     if row is None:
-        return Candidate(None, None)
-    *user, password_hash, pepper_id = row
-    return Candidate(from_stored(user), None if password_hash is None else StoredPassword(password_hash, pepper_id))
+        return Candidate(None, None, None)
+    *user, password_hash, pepper_id, seen_at = row
+    return Candidate(
+        from_stored(user),
+        None if password_hash is None else StoredPassword(password_hash, pepper_id),
+        None if seen_at is None else from_milliseconds(seen_at),
+    )
 
 
-def _subject(candidate: Candidate, nobody: str) -> str:
+def _approach(candidate: Candidate, nobody: str, source: Source) -> Approach:
     """Name whom somebody tries to be: all spellings of an address give the same."""
-    return nobody if candidate.user is None else subject_of(candidate.user.id)
+    if candidate.user is None:
+        return approach_to_nobody(nobody, source)
+    return approach_to_user(candidate.user.id, source, known_since=candidate.known_since)
 
 
 @read_committed(why="it only adds a row")
@@ -127,10 +137,11 @@ def record_failure(connection: Connection, refusal: LoginFailed, origin: Origin,
     record(connection, Event.LOGIN_FAILED, origin, user_id=refusal.user_id, details=details, now=now)
 
 
-@read_committed(why="the user's row is locked before the gate judges it; nothing else is read")
-def complete(connection: Connection, app: App, user_id: int, pair: Pair, origin: Origin, *, now: datetime) -> Session:
+@read_committed(why="the user's row is locked before the gate judges it; the throttle locks its own row after it")
+def complete(
+    connection: Connection, app: App, user_id: int, attempt: Attempt, origin: Origin, *, now: datetime
+) -> Session:
     """Begin the session of a user whose password was right. Raises InvalidCredentials where the gate does."""
-    forget_attempts(connection, pair)
     session = begin_session(
         connection,
         user_id,
@@ -141,6 +152,8 @@ def complete(connection: Connection, app: App, user_id: int, pair: Pair, origin:
         user_agent=origin.user_agent,
         now=now,
     )
+    note_success(connection, attempt)
+    remember_place(connection, attempt.approach, now=now)
     details = {"session": session.id, "amr": AMR}
     record(connection, Event.LOGIN_SUCCEEDED, origin.by(user_id), user_id=user_id, details=details, now=now)
     return session

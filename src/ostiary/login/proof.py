@@ -11,11 +11,14 @@ import structlog
 from sqlalchemy import Connection
 
 from ostiary.context import App
-from ostiary.credentials.models import lock_password, password_of
+from ostiary.credentials.models import lock_password
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.edge.source import Source
-from ostiary.login.throttle import Pair, book_attempt, forget_attempts, subject_of, withdraw_attempt
-from ostiary.problems import Forbidden, InvalidCredentials, Problem, Unavailable
+from ostiary.login.attempts import booked, verify
+from ostiary.login.password import find_candidate_by_id
+from ostiary.login.places import approach_in_session
+from ostiary.login.throttle import Attempt, note_success
+from ostiary.problems import Forbidden, InvalidCredentials, Problem
 from ostiary.users.models import lock_user
 from ostiary.web.caller import Caller
 
@@ -35,7 +38,7 @@ class Proof(NamedTuple):
     """A password was found to be its user's. What rests on that calls `settle` in its own transaction."""
 
     user_id: int
-    pair: Pair
+    attempt: Attempt
     stored: StoredPassword
 
 
@@ -50,29 +53,21 @@ async def prove_password(
 
     Raises InvalidPassword, also for a caller who has no password; Unavailable when full; and what `act` raises.
     """
-    pair = Pair(subject_of(caller.user_id), source.key)
-
-    async def book() -> bool:
-        return await app.db.write(book_attempt, pair, now=app.clock.now())
-
-    async with app.attempts.book(pair, book) as is_allowed:
-        try:
-            while True:
-                stored = await app.db.read(password_of, caller.user_id)
-                verification = await app.hasher.verify(presented, stored)
-                if not is_allowed or not verification.ok or stored is None:
-                    reason = verification.reason if is_allowed else "throttled"
-                    log.info("password_proof_failed", user_id=caller.user_id, reason=reason, source=source.address)
-                    raise InvalidPassword(reason=reason)
-                try:
-                    return await act(Proof(caller.user_id, pair, stored))
-                except Superseded:  # a login may have hashed the same password anew: what is stored now decides
-                    continue
-        except Unavailable:
-            # As at login: what could not be done for want of room is no guess.
-            if is_allowed:
-                await app.db.write(withdraw_attempt, pair)
-            raise
+    now = app.clock.now()
+    candidate = await find_candidate_by_id(app.db, caller.user_id, source)
+    approach = approach_in_session(
+        caller.user_id, caller.session_id, source, known_since=candidate.known_since, now=now
+    )
+    async with booked(app, approach) as attempt:
+        while True:
+            outcome = await verify(app, attempt, presented, candidate.password)
+            if not outcome.ok or candidate.password is None:
+                log.info("password_proof_failed", user_id=caller.user_id, reason=outcome.reason, source=source.address)
+                raise InvalidPassword(reason=outcome.reason)
+            try:
+                return await act(Proof(caller.user_id, attempt, candidate.password))
+            except Superseded:  # a login may have hashed the same password anew: what is stored now decides
+                candidate = await find_candidate_by_id(app.db, caller.user_id, source)
 
 
 def settle(connection: Connection, proof: Proof) -> None:
@@ -80,9 +75,9 @@ def settle(connection: Connection, proof: Proof) -> None:
 
     Raises Superseded, InvalidCredentials.
     """
-    forget_attempts(connection, proof.pair)
     if not lock_user(connection, proof.user_id):
         raise InvalidCredentials(reason="the caller's account ended meanwhile")
     found = lock_password(connection, proof.user_id)
     if found != proof.stored:
         raise Superseded(reason="the password was replaced meanwhile")
+    note_success(connection, proof.attempt)

@@ -1,150 +1,140 @@
-"""Guessing is bounded (LG-3, first stage): for each account and source, ten failures in a quarter of an hour.
+"""Guessing is bounded (LG-3), and its bounds never keep the owner out (LG-4).
 
-The attempt is booked first and the password verified second (D2), so that no number of guesses at once exceeds the
-limit, and a guess that is cut off counts. Counters live in the database and survive a restart. Nobody is told.
+An attempt is booked first and verified second (D2), so that no number of guesses at once exceeds a limit, and a guess
+that is cut off counts. All of an account is in one row, whose lock decides who comes first. It survives a restart and
+is shared by all servers of a database. Nobody is told how it stands: a refused attempt writes, answers and takes as
+long as one that was verified in vain.
+
+Whoever locks the user's row as well locks it before this one.
 """
 
-import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import NamedTuple
 
-from sqlalchemy import Column, ColumnElement, Connection, Integer, String, Table, Text, delete, select, tuple_, update
+from sqlalchemy import Column, Connection, Integer, String, Table, Text, delete, exists, or_, select, update
 
 from ostiary.db import read_committed
-from ostiary.db.types import Moment, from_milliseconds, metadata, to_milliseconds
-from ostiary.login.hot import BOOKED, BOOKING, FORGETTING
+from ostiary.db.types import Moment, UserId, metadata, to_milliseconds
+from ostiary.edge.source import Source
+from ostiary.login.hot import ATTEMPTS_HELD, BOOKED, BOOKING, FORGETTING
+from ostiary.login.places import Approach, approach_to_user, remember_place, subject_of
+from ostiary.login.stages import KEPT_FOR, Past, Verdict, judge
+from ostiary.users.models import users
 
-FAILURES = 10
-WINDOW = timedelta(minutes=15)
-BLOCK = timedelta(minutes=15)
+NOTHING = "{}"
 
 login_throttles = Table(
     "login_throttles",
     metadata,
     Column("subject", String(64), primary_key=True),
-    Column("source", String(64), primary_key=True),
-    Column("attempts", Text, nullable=False),
+    # No foreign key: checking it would tell an account from an address that nobody has, by time.
+    Column("user_id", UserId),
+    Column("failures", Text, nullable=False),
+    Column("strangers", Integer, nullable=False),
     Column("refused", Integer, nullable=False),
     Column("updated_at", Moment, nullable=False, index=True),
 )
 
 
-class Pair(NamedTuple):
-    """Whom somebody tries to be, and from where."""
+class Attempt(NamedTuple):
+    """An attempt as it was booked."""
 
-    subject: str
-    """The account's id, or a keyed hash of the address nobody has."""
-    source: str
-    """An IPv4 address or an IPv6 /64."""
+    approach: Approach
+    verdict: Verdict
+    at: int
+    """When, in milliseconds since 1970."""
+    kept: str | None
+    """The account's failures as the booking left them, where all of them are this source's."""
+
+    @property
+    def is_allowed(self) -> bool:
+        """Say whether it may be verified at all."""
+        return self.verdict.is_allowed
 
 
-def is_blocked(attempts: list[datetime], *, now: datetime) -> bool:
-    """Decide by the last ten booked attempts, oldest first: so many so close together block for a while."""
-    if len(attempts) < FAILURES:
-        return False
-    last_ten = attempts[-FAILURES:]
-    return last_ten[-1] - last_ten[0] < WINDOW and now < last_ten[-1] + BLOCK
-
-
-@read_committed(why="the first statement makes or locks the pair's row, whoever else deletes it meanwhile")
-def book_attempt(connection: Connection, pair: Pair, *, now: datetime) -> bool:
-    """Book an attempt before anything is verified; answer whether it may be verified at all.
+@read_committed(why="the first statement makes or locks the account's row, whoever else deletes it meanwhile")
+def book_attempt(connection: Connection, approach: Approach, *, now: datetime) -> Attempt:
+    """Book an attempt before anything is verified, and decide whether it may be verified at all.
 
     A refused attempt writes as much as a booked one, so that the two take equally long (LG-2).
     """
-    stored, refused = BOOKED.run(connection, *pair, to_milliseconds(now))[0]
-    booked: list[int] = json.loads(stored)
-    blocked = is_blocked([from_milliseconds(moment) for moment in booked], now=now)
-    if not blocked:
-        booked = [*booked, to_milliseconds(now)][-FAILURES:]
-    BOOKING.run(connection, *pair, json.dumps(booked), refused + int(blocked))
-    return not blocked
+    at = to_milliseconds(now)
+    stored, strangers, refused = BOOKED.run(connection, approach.subject, approach.user_id, at)[0]
+    past = Past.stored(stored, strangers, now=at)
+    verdict = judge(past, approach, now=at)
+    if verdict.is_allowed:
+        past = past.with_attempt(approach, verdict, at)
+    kept = past.to_store()
+    BOOKING.run(connection, approach.subject, kept, past.strangers, refused + (not verdict.is_allowed))
+    is_alone = past.failures.keys() == {approach.network} and len(past.failures[approach.network]) == 1
+    return Attempt(approach, verdict, at, kept if is_alone else None)
 
 
-@read_committed(why="the pair's row is locked before it is changed")
-def withdraw_attempt(connection: Connection, pair: Pair) -> None:
-    """Take back the latest attempt: it was booked and then not verified, for want of room."""
-    row = connection.execute(select(login_throttles.c.attempts).where(_is(pair)).with_for_update()).first()
-    if row is not None:
-        attempts = json.dumps(json.loads(row.attempts)[:-1])
-        connection.execute(update(login_throttles).where(_is(pair)).values(attempts=attempts))
+@read_committed(why="the account's row is locked before it is changed")
+def withdraw_attempt(connection: Connection, attempt: Attempt) -> None:
+    """Take back an attempt: it was booked and then not verified, for want of room."""
+    subject = attempt.approach.subject
+    for stored, strangers in ATTEMPTS_HELD.run(connection, subject):
+        past = Past.stored(stored, strangers, now=attempt.at)
+        _keep(connection, subject, past.without_attempt(attempt.approach, attempt.verdict, attempt.at))
 
 
-def forget_attempts(connection: Connection, pair: Pair) -> None:
-    """Clear a pair's attempts, after the right password."""
-    FORGETTING.run(connection, *pair)
+def note_success(connection: Connection, attempt: Attempt) -> None:
+    """Clear what the right password clears: the failures of its source, and the strangers' count of its account.
+
+    What others have failed within the hour stays counted. Belongs into the transaction of what the success is for,
+    after the user's row was locked there.
+    """
+    subject = attempt.approach.subject
+    if attempt.kept is not None and FORGETTING.run(connection, subject, attempt.kept):
+        return
+    for stored, strangers in ATTEMPTS_HELD.run(connection, subject):
+        past = Past.stored(stored, strangers, now=attempt.at).after_success(attempt.approach)
+        if past.failures:
+            _keep(connection, subject, past)
+        else:
+            forget_attempts(connection, subject)
 
 
-def subject_of(user_id: int) -> str:
-    """Name an account: all spellings of its address, and proofs of its password, give the same."""
-    return f"user:{user_id}"
+def recovered(connection: Connection, user_id: int, source: Source, *, now: datetime) -> None:
+    """Let an account whose password was reset begin anew, and its owner log in from where he did it.
+
+    Belongs into the transaction of the reset, after the user's row was locked there.
+    """
+    forget_attempts(connection, subject_of(user_id))
+    remember_place(connection, approach_to_user(user_id, source, known_since=None), now=now)
 
 
 def forget_user(connection: Connection, user_id: int) -> None:
-    """Clear all that is kept of attempts at an account that has ended."""
-    connection.execute(delete(login_throttles).where(login_throttles.c.subject == subject_of(user_id)))
+    """Remove what is counted for an account that has ended. Its places go with it, by the tables' constraints."""
+    forget_attempts(connection, subject_of(user_id))
 
 
-def _is(pair: Pair) -> ColumnElement[bool]:
-    return (login_throttles.c.subject == pair.subject) & (login_throttles.c.source == pair.source)
+def forget_attempts(connection: Connection, subject: str) -> None:
+    """Remove all that is counted for an account."""
+    connection.execute(delete(login_throttles).where(login_throttles.c.subject == subject))
+
+
+def _keep(connection: Connection, subject: str, past: Past) -> None:
+    changed = update(login_throttles).where(login_throttles.c.subject == subject)
+    connection.execute(changed.values(failures=past.to_store(), strangers=past.strangers))
 
 
 def purge_throttles(connection: Connection, *, now: datetime, limit: int) -> int:
-    """Remove some rows that cannot block anybody any more; answer how many."""
-    t = login_throttles.c
-    some = select(t.subject, t.source).where(t.updated_at < now - WINDOW - BLOCK).limit(limit)
-    return connection.execute(delete(login_throttles).where(tuple_(t.subject, t.source).in_(some))).rowcount
+    """Remove some rows that cannot refuse anybody any more; answer how many.
 
-
-@dataclass(slots=True)
-class _Turn:
-    booking: asyncio.Lock = field(default_factory=asyncio.Lock)
-    settled: asyncio.Event = field(default_factory=asyncio.Event)
-    verifying: int = 0
-    holders: int = 0
-
-
-class Attempts:
-    """Attempts that this process is working on, by pair.
-
-    Booked attempts look like failures until they are verified. Somebody who opens a dozen tabs at once with the
-    right password is not to be taken for a guesser: while attempts are being verified, one that finds the limit
-    reached waits for their outcome instead of being refused.
+    Failures from unknown places that followed each other count for as long as the account lives. For addresses that
+    nobody has they are forgotten, or else whoever makes up addresses would fill the table.
     """
+    t = login_throttles.c
+    is_gone = ~exists().where(users.c.id == t.user_id)
+    past = (t.updated_at < now - KEPT_FOR) & or_(t.strangers == 0, t.user_id.is_(None), is_gone)
+    some = select(t.subject).where(past).limit(limit)
+    return connection.execute(delete(login_throttles).where(t.subject.in_(some))).rowcount
 
-    def __init__(self) -> None:
-        self._turns: dict[Pair, _Turn] = {}
 
-    @asynccontextmanager
-    async def book(self, pair: Pair, book: Callable[[], Awaitable[bool]]) -> AsyncIterator[bool]:
-        """Book through `book`; the body verifies and settles. Yields whether the attempt may be verified."""
-        turn = self._turns.setdefault(pair, _Turn())
-        turn.holders += 1
-        try:
-            async with turn.booking:
-                allowed = await self._wait_for_place(turn, book)
-                turn.verifying += allowed
-            try:
-                yield allowed
-            finally:
-                turn.verifying -= allowed
-                turn.settled.set()
-        finally:
-            turn.holders -= 1
-            if not turn.holders:
-                self._turns.pop(pair, None)
-
-    async def _wait_for_place(self, turn: _Turn, book: Callable[[], Awaitable[bool]]) -> bool:
-        """Book, again after each attempt that settles, until there is a place or nothing is left to wait for."""
-        while True:
-            turn.settled.clear()
-            others = turn.verifying
-            if await book():
-                return True
-            if not others:
-                return False
-            await turn.settled.wait()
+def purge_sources(connection: Connection, *, now: datetime, limit: int) -> int:
+    """Remove from some of the rows that stay the sources, which do not matter any more; answer from how many."""
+    t = login_throttles.c
+    some = select(t.subject).where(t.updated_at < now - KEPT_FOR, t.failures != NOTHING).limit(limit)
+    return connection.execute(update(login_throttles).where(t.subject.in_(some)).values(failures=NOTHING)).rowcount
