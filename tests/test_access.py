@@ -57,10 +57,11 @@ def test_every_endpoint_declares_who_may_call_and_what_it_answers(endpoint: Endp
 @pytest.mark.parametrize("endpoint", ENDPOINTS, ids=named)
 def test_the_reference_says_which_permission_is_needed(endpoint: Endpoint) -> None:
     operation = DOCUMENT["paths"][endpoint.path][endpoint.method.lower()]
-    if endpoint.permission is None:
-        assert operation["security"] in ([], [{"bearer": []}])
-    else:
-        assert operation["security"] == [{"bearer": [endpoint.permission]}]
+    scopes = [] if endpoint.permission is None else [endpoint.permission]
+    bearers = [] if endpoint.access is Access.PUBLIC else [{"bearer": scopes}]
+    keys = [{"api_key": scopes}] if endpoint.takes_api_keys else []
+    assert operation["security"] == bearers + keys
+    if endpoint.permission is not None:
         assert f"`{endpoint.permission}`" in operation["description"]
         assert "403" in operation["responses"]
 

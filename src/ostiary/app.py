@@ -10,6 +10,9 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from ostiary.accounts import routes as accounts_routes
+from ostiary.api_keys import routes as api_keys_routes
+from ostiary.api_keys.format import PREFIX, read_key
+from ostiary.api_keys.recognition import identify_by_key
 from ostiary.clock import Clock, SystemClock
 from ostiary.context import App
 from ostiary.crypto.breached import BreachedPasswords
@@ -56,6 +59,7 @@ ENDPOINTS = (
     *accounts_routes.ENDPOINTS,  # before users': "me" is no user_id
     *sessions_routes.ENDPOINTS,
     *users_routes.ENDPOINTS,
+    *api_keys_routes.ENDPOINTS,
     *keys_routes.ENDPOINTS,
 )
 
@@ -78,13 +82,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         audience=settings.token_audience,
         access_lifetime_seconds=int(settings.access_token_lifetime.total_seconds()),
     )
-    lifetimes = Lifetimes(
-        access=settings.access_token_lifetime,
-        refresh_idle=settings.refresh_token_idle,
-        refresh_absolute=settings.refresh_token_lifetime,
-        replay_window=settings.refresh_replay_window,
-    )
-    last_uses = LastUses()
+    lifetimes = _lifetimes(settings)
+    last_uses, key_uses = LastUses(), LastUses()
     lookup_hash = _lookup_hash(secret)
     file = settings.breached_passwords_file
     return App(
@@ -101,14 +100,25 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         lifetimes=lifetimes,
         attempts=Attempts(),
         last_uses=last_uses,
+        key_uses=key_uses,
         mail_limits=MailLimits(
             settings.mail_limit_per_address, settings.mail_limit_per_source, clock=clock, lookup_hash=lookup_hash
         ),
         lookup_hash=lookup_hash,
         callers=Coalescer(lambda batch: identify(db, batch, now=clock.now(), last_uses=last_uses)),
+        key_callers=Coalescer(lambda batch: identify_by_key(db, batch, now=clock.now(), last_uses=key_uses)),
         rotations=Coalescer(lambda batch: db.write(rotate, batch, tokens=tokens, lifetimes=lifetimes, now=clock.now())),
         user_reads=Coalescer(lambda batch: read_users(db, batch)),
         user_pages=Coalescer(lambda batch: db.read(list_pages, batch)),
+    )
+
+
+def _lifetimes(settings: Settings) -> Lifetimes:
+    return Lifetimes(
+        access=settings.access_token_lifetime,
+        refresh_idle=settings.refresh_token_idle,
+        refresh_absolute=settings.refresh_token_lifetime,
+        replay_window=settings.refresh_replay_window,
     )
 
 
@@ -219,6 +229,8 @@ def _edge(inner: ASGIApp, app: App, endpoints: tuple[Endpoint, ...]) -> Edge:
         per_user = RequestLimit("user", settings.rate_limit_per_user, clock)
 
     async def identify_caller(token: str) -> Caller:
+        if token.startswith(PREFIX):  # no access token does: those begin with an encoded brace
+            return await app.key_callers(read_key(token))
         return await app.callers(await app.tokens.read_access(token, now=clock.now()))
 
     return Edge(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ostiary.api_keys.format import PresentedKey
     from ostiary.clock import Clock
     from ostiary.crypto.breached import BreachedPasswords
     from ostiary.crypto.passwords import PasswordHasher
@@ -44,12 +45,14 @@ class App:
     lifetimes: "Lifetimes"
     attempts: "Attempts"
     last_uses: "LastUses"
+    key_uses: "LastUses"
     mail_limits: "MailLimits"
     lookup_hash: "Callable[[str], str]"
     """Keyed hash under which something that must not be stored in plain can be found again."""
 
     # Hot reads and writes, many callers in one statement.
     callers: "Coalescer[AccessClaims, Caller]"
+    key_callers: "Coalescer[PresentedKey, Caller]"
     rotations: "Coalescer[Presented, Rotation]"
     user_reads: "Coalescer[Wanted, User]"
     user_pages: "Coalescer[PageWanted, Page]"

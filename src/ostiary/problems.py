@@ -4,6 +4,7 @@
     ├── InvalidInput          400  a body, parameter or value that cannot be accepted
     ├── InvalidCredentials    401  the contract's one answer to every failed authentication
     ├── Forbidden             403  signed in, but not allowed; the object's existence is no secret
+    │   └── SessionRequired   403  asked with an API key, for what only a person in a session may do
     ├── NotFound              404  no such thing, or none that the caller may know of
     ├── MethodNotAllowed      405  the path exists, the method does not
     ├── RequestTimeout        408  the body did not arrive in time
@@ -63,6 +64,13 @@ class Forbidden(Problem):
     status = 403
     detail = "Not allowed"
     code = "forbidden"
+
+
+class SessionRequired(Forbidden):
+    """An API key cannot do this: it needs a session."""
+
+    detail = "An API key cannot do this: it needs the access token of a session"
+    code = "session_required"
 
 
 class NotFound(Problem):

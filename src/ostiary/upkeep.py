@@ -6,6 +6,8 @@ from functools import partial
 
 import structlog
 
+from ostiary.api_keys.ending import purge_keys as purge_api_keys
+from ostiary.api_keys.recognition import write_key_uses
 from ostiary.context import App
 from ostiary.credentials.one_time import purge_tokens
 from ostiary.crypto.jwk import generate_key
@@ -68,6 +70,9 @@ class Upkeep:
         uses = self._app.last_uses.take()
         if uses:
             await self._app.db.write(write_last_uses, uses)
+        uses = self._app.key_uses.take()
+        if uses:
+            await self._app.db.write(write_key_uses, uses)
 
     async def _fold_counts(self) -> None:
         """Keep short what every list of users reads beside the counts."""
@@ -84,6 +89,7 @@ class Upkeep:
         for purge in (
             partial(purge_sessions, before=expired),
             partial(purge_tokens, before=expired),
+            partial(purge_api_keys, before=expired),
             partial(purge_throttles, now=now),
             partial(purge_sources, now=now),
             partial(purge_places, now=now),

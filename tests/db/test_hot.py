@@ -8,6 +8,8 @@ import httpx
 import pytest
 from sqlalchemy import Connection, select
 
+from ostiary.api_keys.hot import KEY_CALLER
+from ostiary.api_keys.models import api_keys
 from ostiary.credentials.models import passwords
 from ostiary.db.hot import Lookup
 from ostiary.db.types import to_milliseconds
@@ -17,6 +19,7 @@ from ostiary.sessions.hot import CALLER, HELD_FOR_CHANGE, NEW_SESSION, ROTATION
 from ostiary.sessions.models import Held, Session, held_from_stored, sessions, to_stored
 from ostiary.users.hot import USER, USERS_FROM
 from ostiary.users.models import User, from_row, from_stored, select_users, users
+from tests.api_keys.keys import made_key
 from tests.login.inside import remove_password
 from tests.people import sign_up, signed_in
 from tests.server import Server
@@ -60,6 +63,24 @@ def test_a_caller_by_session(server: Server, client: httpx.Client) -> None:
     rows = looked_up(server, CALLER, [(session_id,) for session_id in asked])
     assert [None if row is None else (*row[:4], row[5]) for row in rows] == [everybody.get(each) for each in asked]
     assert "logged_out" in {row[5] for row in rows if row is not None}
+
+
+def test_a_caller_by_api_key(server: Server, client: httpx.Client) -> None:
+    people = [signed_in(client) for _ in range(2)]
+    for person in (*people, people[0]):
+        made_key(client, person)
+
+    def query(connection: Connection) -> dict[str, tuple[Any, ...]]:
+        k, u = api_keys.c, users.c
+        columns = (u.id, k.user_id, u.is_active, u.is_superuser, k.key_hash, k.scopes)
+        joined = select(k.id, *columns).select_from(api_keys.join(users, u.id == k.user_id))
+        return {row[0]: tuple(row[1:]) for row in connection.execute(joined)}
+
+    everybody = in_words(server, query)
+    asked = [*everybody, "nobody's", *list(everybody)[:2]]
+    rows = looked_up(server, KEY_CALLER, [(key_id,) for key_id in asked])
+    assert [None if row is None else row[:6] for row in rows] == [everybody.get(each) for each in asked]
+    assert rows.count(None) == 1
 
 
 @pytest.mark.parametrize("count", [1, 2, 64, 500])

@@ -1,5 +1,6 @@
 """Holds answers against the OpenAPI document."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -20,6 +21,16 @@ def operation(name: str) -> dict[str, Any]:
     endpoint = BY_ID[name]
     described: dict[str, Any] = DOCUMENT["paths"][endpoint.path][endpoint.method.lower()]
     return described
+
+
+def path_of(name: str, **values: object) -> str:
+    """An operation's path with these parameters in their places, and 1 for all others."""
+    return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], 1)), BY_ID[name].path)
+
+
+def parameters_of(name: str) -> list[str]:
+    """The names of the parameters in an operation's path."""
+    return re.findall(r"\{(\w+)\}", BY_ID[name].path)
 
 
 def documented_answers() -> list[tuple[str, int]]:

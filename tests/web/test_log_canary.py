@@ -31,6 +31,8 @@ EXPECTED = [
     "refresh_token_replayed",
     "first_superuser_created",
     "logged_out",
+    "api_key_created",
+    "api_key_revoked",
     "request",
 ]
 
@@ -93,6 +95,14 @@ def live(api: httpx.Client, canaries: Canaries, setup_token: str | None) -> Iter
     again = log_in(api, person)
     for token in (again.access_token, again.refresh_token):
         canaries.token(token)
+    made = api.post("/api-keys", json={"name": "canary"}, headers=again.auth).json()
+    key = canaries.token(made["key"])
+    canaries.found.add(key.rpartition("_")[2])
+    assert api.get("/users", headers=bearer(key)).status_code == 200
+    yield api.get("/users", headers=bearer(canaries.token(f"{key[:-1]}!")))
+    yield api.post("/auth/logout", headers=bearer(key))
+    assert api.delete(f"/api-keys/{made['id']}", headers=again.auth).status_code == 204
+    yield api.get("/users", headers=bearer(key))
     assert api.post("/auth/logout", headers=again.auth).status_code == 204
     yield api.get("/users", headers=again.auth)
 

@@ -15,7 +15,7 @@ from ostiary.users.profiles import parse_language, parse_metadata
 from ostiary.users.schemas import UserOut, user_json, user_out
 from ostiary.web.body import read_json
 from ostiary.web.caller import caller_of
-from ostiary.web.endpoint import Access, Endpoint, app_of
+from ostiary.web.endpoint import Access, APIKeys, Endpoint, app_of
 from ostiary.web.render import JSON, json_response
 
 log = structlog.get_logger(__name__)
@@ -75,6 +75,7 @@ ENDPOINTS = (
         tag="Account",
         summary="Get the caller",
         answer=UserOut,
+        api_keys=APIKeys.READ_THEIR_OWNER,
         is_hot=True,
     ),
     Endpoint(

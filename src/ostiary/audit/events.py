@@ -28,6 +28,10 @@ class Event(StrEnum):
     LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
     REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105 - a name, as below
 
+    # API keys
+    API_KEY_CREATED = "api_key_created"
+    API_KEY_REVOKED = "api_key_revoked"
+
     # Keys
     SIGNING_KEY_PUBLISHED = "signing_key_published"
     SIGNING_KEY_REVOKED = "signing_key_revoked"
@@ -50,6 +54,8 @@ MEANINGS = {
     Event.LOGGED_OUT: "A user ended a session of his.",
     Event.LOGGED_OUT_EVERYWHERE: "A user ended all his sessions; `sessions` says how many.",
     Event.REFRESH_TOKEN_REPLAYED: "A spent refresh token came back; `session` was ended, as it may have been stolen.",
+    Event.API_KEY_CREATED: "A user got the API key `key`, which may use `scopes`.",
+    Event.API_KEY_REVOKED: "A user's API key `key` was removed.",
     Event.SIGNING_KEY_PUBLISHED: "A key that signs access tokens was added; it signs from `signs_from` on.",
     Event.SIGNING_KEY_REVOKED: "A signing key, and with it every token it signed, is refused from now on.",
     Event.SECRET_CHANGED: "The server was started with a new secret key, the old one being listed.",

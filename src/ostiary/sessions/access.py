@@ -38,7 +38,7 @@ def _recognise(claims: AccessClaims, row: Row | None, now: datetime, last_uses: 
         raise InvalidCredentials(reason="no such session or user")
     (
         user_id,
-        session_user_id,
+        owner_id,
         is_active,
         is_superuser,
         revoked_at,
@@ -48,9 +48,7 @@ def _recognise(claims: AccessClaims, row: Row | None, now: datetime, last_uses: 
         authenticated_at,
     ) = row
     ended = None if revoked_at is None else from_milliseconds(revoked_at)
-    standing = Standing(
-        user_id, session_user_id, bool(is_active), ended, revoked_because, from_milliseconds(expires_at)
-    )
+    standing = Standing(user_id, owner_id, bool(is_active), ended, revoked_because, from_milliseconds(expires_at))
     admit(standing, user_id=claims.user_id, now=now)
     last_uses.note(claims.session_id, from_milliseconds(last_used_at), now)
     return Caller(

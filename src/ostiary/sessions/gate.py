@@ -1,4 +1,4 @@
-"""The one gate (D1), which says whether a user may act now in a session.
+"""The one gate (D1), which says whether a user may act now by a credential: in a session, or with an API key.
 
 Every path that issues, exchanges, refreshes or accepts a credential asks here at the moment of completion. New
 blocking states (a lock, a missing factor, an organisation that is switched off) are added here and nowhere else.
@@ -12,10 +12,11 @@ from ostiary.sessions.models import Held
 
 
 class Standing(NamedTuple):
-    """All that the gate looks at: how a session and the user it belongs to stand at one moment."""
+    """All that the gate looks at: how a credential and the user it belongs to stand at one moment."""
 
     user_id: int
-    session_user_id: int
+    owner_id: int
+    """Whom the credential belongs to."""
     is_active: bool
     revoked_at: datetime | None
     revoked_because: str | None
@@ -29,15 +30,15 @@ class Standing(NamedTuple):
 
 
 def admit(standing: Standing, *, user_id: int, now: datetime) -> None:
-    """Let a session's user act; `user_id` is who the credential says it is.
+    """Let a credential's user act; `user_id` is who the credential says it is.
 
     Raises InvalidCredentials, whose reason is for the log alone.
     """
-    if not standing.user_id == standing.session_user_id == user_id:
-        raise InvalidCredentials(reason="session of another user")
+    if not standing.user_id == standing.owner_id == user_id:
+        raise InvalidCredentials(reason="credential of another user")
     if not standing.is_active:
         raise InvalidCredentials(reason="user is deactivated")
     if standing.revoked_at is not None:
-        raise InvalidCredentials(reason=f"session was revoked: {standing.revoked_because}")
+        raise InvalidCredentials(reason=f"credential was revoked: {standing.revoked_because}")
     if now >= standing.expires_at:
-        raise InvalidCredentials(reason="session is past its absolute lifetime")
+        raise InvalidCredentials(reason="credential is past its absolute lifetime")

@@ -11,7 +11,7 @@ from ostiary.users.listing import DirectoryVisibility, PageWanted, Scope, Wanted
 from ostiary.users.models import MAX_ID
 from ostiary.users.schemas import UserOut, UserPage, user_json
 from ostiary.web.caller import Caller, caller_of
-from ostiary.web.endpoint import Access, Endpoint, Parameter, app_of
+from ostiary.web.endpoint import Access, APIKeys, Endpoint, Parameter, app_of
 from ostiary.web.render import JSON
 
 MAX_SKIP = 2**53 - 1
@@ -40,8 +40,11 @@ async def read_page(request: Request) -> Response:
 
 
 def _scope(app: App, caller: Caller) -> Scope:
-    visibility = DirectoryVisibility(app.settings.directory_visibility)
-    return scope_of(user_id=caller.user_id, is_superuser=caller.is_superuser, visibility=visibility)
+    """Decide whom a caller sees. What an API key sees beside its owner, its scopes must name (AK-1)."""
+    visibility = DirectoryVisibility.SELF
+    if caller.has_session:
+        visibility = DirectoryVisibility(app.settings.directory_visibility)
+    return scope_of(user_id=caller.user_id, is_superuser=caller.may("users:read"), visibility=visibility)
 
 
 def parse_user_id(text: str) -> int:
@@ -95,6 +98,7 @@ ENDPOINTS = (
         summary="List users",
         answer=UserPage,
         parameters=(_SKIP, _LIMIT),
+        api_keys=APIKeys.READ_THEIR_OWNER,
         problems=(InvalidInput,),
         is_hot=True,
     ),
@@ -107,6 +111,7 @@ ENDPOINTS = (
         summary="Get user by ID",
         answer=UserOut,
         parameters=(_USER_ID,),
+        api_keys=APIKeys.READ_THEIR_OWNER,
         problems=(InvalidInput, NotFound),
         is_hot=True,
     ),

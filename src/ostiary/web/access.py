@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ostiary.problems import Forbidden
+from ostiary.problems import Forbidden, SessionRequired
 from ostiary.web.caller import Caller, caller_of
 from ostiary.web.endpoint import Access, Endpoint, Handler, app_of
 
@@ -22,12 +22,14 @@ class ReauthenticationRequired(Forbidden):
 
 def guarded(endpoint: Endpoint) -> Handler:
     """Let the handler run only for whom the endpoint declares."""
-    permission = endpoint.permission
+    permission, takes_api_keys = endpoint.permission, endpoint.takes_api_keys
     if endpoint.access is Access.PUBLIC and permission is None:
         return endpoint.handler
 
     async def handler(request: Request) -> Response:
         caller = caller_of(request)
+        if not (caller.has_session or takes_api_keys):
+            raise SessionRequired(reason=f"API key {caller.key_id} of user {caller.user_id} where a session is needed")
         if permission is not None and not caller.may(permission):
             raise Forbidden(reason=f"user {caller.user_id} lacks {permission}")
         if endpoint.access is Access.RECENT:

@@ -16,15 +16,23 @@ _CALLER = "ostiary.caller"
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A signed-in user in one of his sessions."""
+    """A user in one of his sessions, or a program with one of his API keys."""
 
     user_id: int
     session_id: str
+    """Empty for an API key: then nothing that needs a session may be done."""
     is_superuser: bool
     permissions: frozenset[str] = frozenset()
-    """What his roles allow him, as it is at this request."""
+    """What his roles allow him, as it is at this request; of an API key, no more than its scopes name."""
     authenticated_at: datetime = EPOCH
     """When he last proved in this session who he is; long ago where nobody says."""
+    key_id: str = ""
+    """The API key's id; empty for a session."""
+
+    @property
+    def has_session(self) -> bool:
+        """Say whether a person is there, signed in, and not a program with a key."""
+        return self.session_id != ""
 
     @property
     def rights(self) -> Rights:

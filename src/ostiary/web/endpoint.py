@@ -33,6 +33,17 @@ class Access(Enum):
     """The same, if he has proven within the last minutes who he is (MF-4)."""
 
 
+class APIKeys(Enum):
+    """Whether an API key may stand in the place of an access token (AK-1). Never where a session must be recent."""
+
+    BY_PERMISSION = auto()
+    """A key whose scopes and owner have the endpoint's permission; none where the endpoint names no permission."""
+    READ_THEIR_OWNER = auto()
+    """Any key: nothing is changed, and nothing shown but the owner, or what the key's scopes name besides."""
+    REFUSED = auto()
+    """None, whatever its scopes: what is done would outlive or widen the key."""
+
+
 @dataclass(frozen=True, slots=True)
 class Parameter:
     """A path or query parameter, as the API reference shows it; the handler parses it."""
@@ -56,6 +67,7 @@ class Endpoint:
     summary: str
     permission: Permission | None = None
     """What a caller must be allowed to do; superusers always are. None where it is about his own affairs."""
+    api_keys: APIKeys = APIKeys.BY_PERMISSION
     answer: type[BaseModel] | None = None
     """The model of a successful body; None for 204."""
     status: int = 200
@@ -75,6 +87,13 @@ class Endpoint:
     media_type: str = "application/json"
     name: str = ""
     """What client generators will call the operation, where method and path make no telling name (`operation_id`)."""
+
+    @property
+    def takes_api_keys(self) -> bool:
+        """Whether some API key gets as far as the handler."""
+        if self.access is not Access.SIGNED_IN or self.api_keys is APIKeys.REFUSED:
+            return False
+        return self.api_keys is APIKeys.READ_THEIR_OWNER or self.permission is not None
 
     @property
     def methods(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from ostiary.problems import (
     Problem,
     RateLimited,
     RequestTimeout,
+    SessionRequired,
     Unavailable,
     UnsupportedMediaType,
 )
@@ -39,6 +40,10 @@ Accounts and authentication as a service.
 short-lived; the refresh token buys a new pair, once. A client that got no answer may send the same refresh token \
 again within seconds and gets the same successor; any later replay is taken for theft and ends the session. A token \
 that is sent where none is needed is looked at all the same: a bad one is refused everywhere but by the health checks.
+
+**API keys** are for programs: `Authorization: Bearer ost_…`, in the place of an access token, where an operation says \
+that it takes one. A key can do what both its scopes and its owner's rights allow at the moment of use; one without \
+scopes reads its owner. Wherever a session is needed it is refused with 403 `session_required`.
 
 **Errors** are JSON objects with `detail`, a text for people; some have `code`, a stable word for programs. Invalid \
 input is always 400. A path that does not exist answers 404, and one that does not take the method 405 with `Allow`, \
@@ -61,6 +66,7 @@ TAGS = {
     "Authentication": "Logging in and out, and staying logged in.",
     "Users": "Signing up, and reading users.",
     "Account": "What the signed-in user does with his own account.",
+    "API keys": "Credentials for programs.",
     "Administration": "What superusers do, and how the first of them comes to be.",
     "Keys": "What other services need to verify access tokens by themselves.",
 }
@@ -126,6 +132,12 @@ SECURITY_SCHEME: JSON = {
     "scheme": "bearer",
     "bearerFormat": "JWT",
 }
+KEY_SECURITY_SCHEME: JSON = {
+    "description": "An API key, where an operation takes one.",
+    "type": "http",
+    "scheme": "bearer",
+    "bearerFormat": "ost_…",
+}
 _INTERNAL_ERROR = "InternalServerError"
 _VALIDATION_EXAMPLE = "Validation error message"
 """The contract's example of a 400. What is really said depends on what is wrong."""
@@ -159,7 +171,7 @@ def openapi_document(endpoints: Iterable[Endpoint], *, public_url: str | None) -
             "schemas": _schemas(endpoints) | {"Error": ERROR_SCHEMA},
             "responses": _shared_responses(endpoints),
             "headers": HEADERS,
-            "securitySchemes": {"bearer": SECURITY_SCHEME},
+            "securitySchemes": {"bearer": SECURITY_SCHEME, "api_key": KEY_SECURITY_SCHEME},
         },
     }
     if public_url is None:
@@ -196,13 +208,19 @@ def _operation(endpoint: Endpoint) -> JSON:
     if endpoint.body is not None:
         operation["requestBody"] = {"required": True, "content": _content(endpoint.body)}
     operation["responses"] = _responses(endpoint)
-    operation["security"] = [] if endpoint.access is Access.PUBLIC else [{"bearer": _roles(endpoint)}]
+    operation["security"] = _security(endpoint)
     return operation
 
 
-def _roles(endpoint: Endpoint) -> list[str]:
-    """Answer what a token must carry beside being good: OpenAPI 3.1 has room for it, for any kind of security."""
-    return [] if endpoint.permission is None else [endpoint.permission]
+def _security(endpoint: Endpoint) -> list[JSON]:
+    """Answer the credentials of which one is needed, each with what it must carry beside being good.
+
+    OpenAPI 3.1 has room for that, for any kind of security.
+    """
+    if endpoint.access is Access.PUBLIC:
+        return []
+    scopes = [] if endpoint.permission is None else [endpoint.permission]
+    return [{"bearer": scopes}, *([{"api_key": scopes}] if endpoint.takes_api_keys else [])]
 
 
 def _parameter(parameter: Parameter) -> JSON:
@@ -243,6 +261,8 @@ def _refusals(endpoint: Endpoint) -> list[tuple[int, list[type[Problem]]]]:
         problems |= dict.fromkeys((InvalidInput, RequestTimeout, BodyTooLarge, UnsupportedMediaType))
     if endpoint.access is not Access.PUBLIC:
         problems[InvalidCredentials] = None
+        if not endpoint.takes_api_keys:
+            problems[SessionRequired] = None
     if endpoint.permission is not None:
         problems[Forbidden] = None
     if endpoint.access is Access.RECENT:
