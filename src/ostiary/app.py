@@ -13,6 +13,7 @@ from ostiary.accounts import routes as accounts_routes
 from ostiary.api_keys import routes as api_keys_routes
 from ostiary.api_keys.format import PREFIX, read_key
 from ostiary.api_keys.recognition import identify_by_key
+from ostiary.audit import routes as audit_routes
 from ostiary.clock import Clock, SystemClock
 from ostiary.context import App
 from ostiary.crypto.breached import BreachedPasswords
@@ -48,6 +49,7 @@ from ostiary.users import routes as users_routes
 from ostiary.users.listing import list_pages, read_users
 from ostiary.web.application import Application
 from ostiary.web.caller import Caller
+from ostiary.web.cursors import Cursors
 from ostiary.web.endpoint import Endpoint
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ ENDPOINTS = (
     *users_routes.ENDPOINTS,
     *api_keys_routes.ENDPOINTS,
     *keys_routes.ENDPOINTS,
+    *audit_routes.ENDPOINTS,
 )
 
 
@@ -75,14 +78,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
     db = open_database(settings)
     sealer = Sealer(secret, "sealing")
     ring = KeyRing(db, sealer, clock)
-    tokens = Tokens(
-        secret=secret,
-        ring=ring,
-        issuer=settings.public_url,
-        audience=settings.token_audience,
-        access_lifetime_seconds=int(settings.access_token_lifetime.total_seconds()),
-    )
-    lifetimes = _lifetimes(settings)
+    tokens, lifetimes = _tokens(settings, secret, ring), _lifetimes(settings)
     last_uses, key_uses = LastUses(), LastUses()
     lookup_hash = _lookup_hash(secret)
     file = settings.breached_passwords_file
@@ -105,11 +101,22 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
             settings.mail_limit_per_address, settings.mail_limit_per_source, clock=clock, lookup_hash=lookup_hash
         ),
         lookup_hash=lookup_hash,
+        cursors=Cursors(secret.derive_all("cursor")),
         callers=Coalescer(lambda batch: identify(db, batch, now=clock.now(), last_uses=last_uses)),
         key_callers=Coalescer(lambda batch: identify_by_key(db, batch, now=clock.now(), last_uses=key_uses)),
         rotations=Coalescer(lambda batch: db.write(rotate, batch, tokens=tokens, lifetimes=lifetimes, now=clock.now())),
         user_reads=Coalescer(lambda batch: read_users(db, batch)),
         user_pages=Coalescer(lambda batch: db.read(list_pages, batch)),
+    )
+
+
+def _tokens(settings: Settings, secret: Secret, ring: KeyRing) -> Tokens:
+    return Tokens(
+        secret=secret,
+        ring=ring,
+        issuer=settings.public_url,
+        audience=settings.token_audience,
+        access_lifetime_seconds=int(settings.access_token_lifetime.total_seconds()),
     )
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from ostiary.users.listing import Page, PageWanted, Wanted
     from ostiary.users.models import User
     from ostiary.web.caller import Caller
+    from ostiary.web.cursors import Cursors
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class App:
     mail_limits: "MailLimits"
     lookup_hash: "Callable[[str], str]"
     """Keyed hash under which something that must not be stored in plain can be found again."""
+    cursors: "Cursors"
 
     # Hot reads and writes, many callers in one statement.
     callers: "Coalescer[AccessClaims, Caller]"

@@ -8,7 +8,7 @@ from ostiary.audit.origin import OPERATOR
 from ostiary.sessions.ending import deactivate_user
 from ostiary.users.accounts import LastSuperuser, delete_user, set_active, set_superuser
 from tests.audit.inside import Recorded, audit_rows, recorded
-from tests.people import PASSWORD, Person, log_in, newcomer, refresh, sign_up, signed_in
+from tests.people import PASSWORD, Person, bearer, log_in, newcomer, refresh, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.answers import session_of
 from tests.sessions.beside import write
@@ -134,3 +134,25 @@ def test_ids_are_in_the_order_of_time(server: Server, client: httpx.Client) -> N
     rows = audit_rows(server.settings)
     assert [row.at for row in rows] == sorted(row.at for row in rows)
     assert len({row.id[-20:] for row in rows}) == len(rows), "and nobody can guess the rest"
+
+
+def test_what_somebody_does_with_his_own_account_is_recorded(server: Server, client: httpx.Client) -> None:
+    person = signed_in(client)
+    assert client.patch("/users/me", json={"username": person.user["username"]}, headers=person.auth).status_code == 200
+    assert client.patch("/users/me", json={"username": newcomer()["username"]}, headers=person.auth).status_code == 200
+    wrong = client.post("/auth/reauthenticate", json={"password": "wrong"}, headers=person.auth)
+    assert wrong.status_code == 403
+    answer = client.post("/auth/reauthenticate", json={"password": person.password}, headers=person.auth)
+    assert answer.status_code == 200
+    assert client.delete("/users/me", headers=bearer(answer.json()["access_token"])).status_code == 204
+    rows = recorded(server.settings, about=person.id)
+    by_himself = {(row.event, str(row.details)) for row in rows if row.actor_id == person.id}
+    session = session_of(person)
+    assert by_himself == {
+        ("login_succeeded", str({"amr": "pwd", "session": session})),
+        ("user_renamed", "{}"),
+        ("password_refused", str({"reason": "wrong_password"})),
+        ("reauthenticated", str({"session": session})),
+        ("user_deleted", "{}"),
+    }
+    assert len(rows) == 6

@@ -14,7 +14,7 @@ from ostiary.web.openapi import openapi_document, operation_id
 DOCUMENT = openapi_document(ENDPOINTS, public_url=None)
 BY_ID: dict[str, Endpoint] = {operation_id(endpoint): endpoint for endpoint in ENDPOINTS}
 
-CONDITIONAL_HEADERS = {"Accept-Encoding"}
+CONDITIONAL_HEADERS = {"Accept-Encoding", "Link", "X-Total-Capped"}
 
 
 def operation(name: str) -> dict[str, Any]:

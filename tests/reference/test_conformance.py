@@ -9,11 +9,13 @@ from typing import Any, Self
 
 import httpx
 import pytest
+from sqlalchemy import Connection, update
 
 from ostiary.db import open_database
 from ostiary.db.database import Unreachable
 from ostiary.edge import pipeline
 from ostiary.login.signup import offer_setup
+from ostiary.users.models import users
 from ostiary.web.body import read_json
 from ostiary.web.endpoint import Access
 from tests.api_keys.keys import made_key
@@ -30,6 +32,11 @@ from tests.reference.conformance import (
 from tests.reference.conftest import COUNTED, Started
 from tests.server import Server
 from tests.sessions.aged import age
+
+
+def demote_everybody(connection: Connection) -> None:
+    """Make it a place that still waits for its first superuser."""
+    connection.execute(update(users).values(is_superuser=False))
 
 
 class Client:
@@ -122,6 +129,8 @@ class Client:
     async def _setup_token(self) -> str | None:
         db = open_database(self.server.settings)
         try:
+            await db.write(demote_everybody)
+            self.__dict__.pop("superuser", None)
             return await db.write(offer_setup, now=self.server.clock.now())
         finally:
             await db.close()

@@ -18,10 +18,10 @@ from ostiary.api_keys.schemas import (
 )
 from ostiary.audit.origin import origin_of
 from ostiary.problems import InvalidInput, NotFound
-from ostiary.users.routes import DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP, parse_count
 from ostiary.web.body import read_json
 from ostiary.web.caller import caller_of
 from ostiary.web.endpoint import Access, APIKeys, Endpoint, Parameter, app_of
+from ostiary.web.parameters import DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP, parse_count
 from ostiary.web.render import json_response
 
 log = structlog.get_logger(__name__)

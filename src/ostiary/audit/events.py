@@ -24,9 +24,11 @@ class Event(StrEnum):
     # Login and sessions
     LOGIN_SUCCEEDED = "login_succeeded"
     LOGIN_FAILED = "login_failed"
+    REAUTHENTICATED = "reauthenticated"
+    PASSWORD_REFUSED = "password_refused"  # noqa: S105 - a name, as below
     LOGGED_OUT = "logged_out"
     LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
-    REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105 - a name, as below
+    REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105
 
     # API keys
     API_KEY_CREATED = "api_key_created"
@@ -51,6 +53,8 @@ MEANINGS = {
     Event.USER_DELETED: "A user was removed with all that belonged to him.",
     Event.LOGIN_SUCCEEDED: "Somebody proved who he is, by the methods in `amr`; `session` is what began.",
     Event.LOGIN_FAILED: "A login was refused; `reason` says why, which the caller was not told.",
+    Event.REAUTHENTICATED: "Somebody signed in proved his password once more; `session` goes on with new tokens.",
+    Event.PASSWORD_REFUSED: "Somebody signed in gave a wrong current password, or too many: `reason` says which.",
     Event.LOGGED_OUT: "A user ended a session of his.",
     Event.LOGGED_OUT_EVERYWHERE: "A user ended all his sessions; `sessions` says how many.",
     Event.REFRESH_TOKEN_REPLAYED: "A spent refresh token came back; `session` was ended, as it may have been stolen.",

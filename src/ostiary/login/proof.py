@@ -5,14 +5,19 @@ counters, booked first and verified second (D2). Too many tries and a wrong pass
 """
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import NamedTuple, TypeVar
 
 import structlog
 from sqlalchemy import Connection
 
+from ostiary.audit.events import Event
+from ostiary.audit.origin import Origin
+from ostiary.audit.recording import record
 from ostiary.context import App
 from ostiary.credentials.models import lock_password
 from ostiary.crypto.passwords import StoredPassword
+from ostiary.db import read_committed
 from ostiary.edge.source import Source
 from ostiary.login.attempts import booked, verify
 from ostiary.login.password import find_candidate_by_id
@@ -47,7 +52,7 @@ class Superseded(Problem):
 
 
 async def prove_password(
-    app: App, caller: Caller, presented: str, *, source: Source, act: Callable[[Proof], Awaitable[T]]
+    app: App, caller: Caller, presented: str, *, source: Source, origin: Origin, act: Callable[[Proof], Awaitable[T]]
 ) -> T:
     """Verify the caller's password, and then let `act` do what rests on it, in a transaction that settles the proof.
 
@@ -63,11 +68,19 @@ async def prove_password(
             outcome = await verify(app, attempt, presented, candidate.password)
             if not outcome.ok or candidate.password is None:
                 log.info("password_proof_failed", user_id=caller.user_id, reason=outcome.reason, source=source.address)
+                why = "wrong_password" if attempt.is_allowed else "throttled"
+                await app.db.write(record_refusal, caller.user_id, why, origin, now=now)
                 raise InvalidPassword(reason=outcome.reason)
             try:
                 return await act(Proof(caller.user_id, attempt, candidate.password))
             except Superseded:  # a login may have hashed the same password anew: what is stored now decides
                 candidate = await find_candidate_by_id(app.db, caller.user_id, source)
+
+
+@read_committed(why="it only adds a row")
+def record_refusal(connection: Connection, user_id: int, why: str, origin: Origin, *, now: datetime) -> None:
+    """Record that a signed-in user could not prove his password."""
+    record(connection, Event.PASSWORD_REFUSED, origin, user_id=user_id, details={"reason": why}, now=now)
 
 
 def settle(connection: Connection, proof: Proof) -> None:

@@ -82,7 +82,11 @@ async def post_reauthenticate(request: Request) -> Response:
     """Prove again who one is, in the session that one has."""
     body = await read_json(request, ReauthenticateRequest)
     pair = await reauthenticate(
-        app_of(request), caller_of(request), password=body.password, source=source_in(request.scope)
+        app_of(request),
+        caller_of(request),
+        password=body.password,
+        source=source_in(request.scope),
+        origin=origin_of(request),
     )
     return token_pair_response(pair)
 

@@ -1,7 +1,5 @@
 """Reading users: GET /users/{user_id} and GET /users. Sign-up is in `login`, since it needs a password."""
 
-import re
-
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -12,13 +10,16 @@ from ostiary.users.models import MAX_ID
 from ostiary.users.schemas import UserOut, UserPage, user_json
 from ostiary.web.caller import Caller, caller_of
 from ostiary.web.endpoint import Access, APIKeys, Endpoint, Parameter, app_of
+from ostiary.web.parameters import (
+    DEFAULT_LIMIT,
+    INTEGER,
+    MAX_LIMIT,
+    MAX_SKIP,
+    limit_parameter,
+    parse_count,
+    skip_parameter,
+)
 from ostiary.web.render import JSON
-
-MAX_SKIP = 2**53 - 1
-MAX_LIMIT = 100
-DEFAULT_LIMIT = 10
-
-_INTEGER = re.compile(r"-?[0-9]+")
 
 
 async def read_user(request: Request) -> Response:
@@ -49,7 +50,7 @@ def _scope(app: App, caller: Caller) -> Scope:
 
 def parse_user_id(text: str) -> int:
     """Read a user id in a path. Raises InvalidInput for text that is no integer, NotFound for one out of range."""
-    if _INTEGER.fullmatch(text) is None:
+    if INTEGER.fullmatch(text) is None:
         raise InvalidInput("user_id: an integer is required")
     # More than 19 digits may still be a small number, with zeros before it.
     digits = text.lstrip("-").lstrip("0")
@@ -58,36 +59,7 @@ def parse_user_id(text: str) -> int:
     return int(digits)
 
 
-def parse_count(request: Request, name: str, *, default: int, least: int, most: int) -> int:
-    """Read an integer of the query. Raises InvalidInput for text, a number out of range, or one given twice (IN-2)."""
-    values = request.query_params.getlist(name)
-    if not values:
-        return default
-    if len(values) > 1:
-        raise InvalidInput(f"{name}: given more than once")
-    if _INTEGER.fullmatch(values[0]) is None:
-        raise InvalidInput(f"{name}: an integer is required")
-    digits = values[0].lstrip("-").lstrip("0") or "0"
-    is_negative = values[0].startswith("-") and digits != "0"
-    if is_negative or len(digits) > len(str(most)) or not least <= int(digits) <= most:
-        raise InvalidInput(f"{name}: must be from {least} to {most}")
-    return int(digits)
-
-
 _USER_ID = Parameter("user_id", "path", "The user's id.", {"type": "integer", "minimum": 1, "maximum": MAX_ID})
-_SKIP = Parameter(
-    "skip",
-    "query",
-    "How many users to leave out.",
-    {"type": "integer", "minimum": 0, "maximum": MAX_SKIP, "default": 0},
-)
-_LIMIT = Parameter(
-    "limit",
-    "query",
-    "How many users to answer at most.",
-    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-)
-
 ENDPOINTS = (
     Endpoint(
         "GET",
@@ -97,7 +69,10 @@ ENDPOINTS = (
         tag="Users",
         summary="List users",
         answer=UserPage,
-        parameters=(_SKIP, _LIMIT),
+        parameters=(
+            skip_parameter("How many users to leave out."),
+            limit_parameter("How many users to answer at most."),
+        ),
         api_keys=APIKeys.READ_THEIR_OWNER,
         problems=(InvalidInput,),
         is_hot=True,

@@ -1,7 +1,6 @@
 """What the user endpoints read and answer. The contract's own shapes never grow."""
 
 import json
-from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -9,10 +8,10 @@ from pydantic.config import JsonDict
 
 from ostiary.users.models import User
 from ostiary.web.body import Body
+from ostiary.web.render import timestamp as timestamp  # noqa: PLC0414 - whoever shows users takes it from here
 
 _quote = json.encoder.encode_basestring
 _WORDS = {True: "true", False: "false"}
-_SECONDS = len("2024-01-01T00:00:00")
 
 EXAMPLE_USER: JsonDict = {
     "id": 1,
@@ -99,8 +98,3 @@ def user_json(user: User) -> str:
         f'"is_active":{_WORDS[user.is_active]},"is_superuser":{_WORDS[user.is_superuser]},'
         f'"created_at":"{timestamp(user.created_at)}","updated_at":"{timestamp(user.updated_at)}"}}'
     )
-
-
-def timestamp(moment: datetime) -> str:
-    """Write a moment as the contract does: UTC, to the second, without offset."""
-    return moment.isoformat()[:_SECONDS]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 
 from starlette.responses import Response
 
@@ -10,6 +11,13 @@ from ostiary.problems import Problem
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, check_circular=False, separators=(",", ":")).encode
 _CONTENT_TYPE = b"content-type", b"application/json"
 _encode_ascii = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
+_SECONDS = len("2024-01-01T00:00:00")
+
+
+def timestamp(moment: datetime) -> str:
+    """Write a moment as the contract does: UTC, to the second, without offset."""
+    return moment.isoformat()[:_SECONDS]
 
 
 def json_bytes(content: object) -> bytes:
