@@ -10,19 +10,25 @@ from sqlalchemy import Connection, select
 
 from ostiary.api_keys.hot import KEY_CALLER
 from ostiary.api_keys.models import api_keys
+from ostiary.audit.origin import OPERATOR
 from ostiary.credentials.models import passwords
 from ostiary.db.hot import Lookup
 from ostiary.db.types import to_milliseconds
 from ostiary.login.hot import CANDIDATE, CANDIDATE_BY_ID
 from ostiary.login.places import known_places
-from ostiary.sessions.hot import CALLER, HELD_FOR_CHANGE, NEW_SESSION, ROTATION
-from ostiary.sessions.models import Held, Session, held_from_stored, sessions, to_stored
+from ostiary.roles.models import rights_of, roles_of
+from ostiary.sessions.hot import CALLER, HELD_FOR_CHANGE, NEW_SESSION, ROLES_FOR_SESSION, ROTATION, USER_FOR_SESSION
+from ostiary.sessions.models import Granted, Held, Session, granted_from_stored, held_from_stored, sessions, to_stored
+from ostiary.users.accounts import set_superuser
 from ostiary.users.hot import USER, USERS_FROM
 from ostiary.users.models import User, from_row, from_stored, select_users, users
+from ostiary.web.permissions import Rights
 from tests.api_keys.keys import made_key
 from tests.login.inside import remove_password
 from tests.people import sign_up, signed_in
+from tests.roles.planted import plant_holder, plant_role
 from tests.server import Server
+from tests.sessions.answers import session_of
 from tests.sessions.beside import beside, write
 
 
@@ -56,12 +62,26 @@ def test_a_caller_by_session(server: Server, client: httpx.Client) -> None:
         s, u = sessions.c, users.c
         columns = (u.id, s.user_id, u.is_active, u.is_superuser, s.revoked_because)
         joined = select(s.id, *columns).select_from(sessions.join(users, u.id == s.user_id))
-        return {row[0]: tuple(row[1:]) for row in connection.execute(joined)}
+        found = [tuple(row) for row in connection.execute(joined)]
+        return {row[0]: (*row[1:], rights_of(connection, row[1])) for row in found}
 
+    plant_role(server, "reader", "users:read", "audit:read")
+    plant_role(server, "idle")
+    plant_role(server, "writer", "users:write", "users:read")
+    plant_holder(server, people[1].id, "writer", "reader", "idle")
+    plant_holder(server, people[2].id, "idle")
     everybody = in_words(server, query)
     asked = [*everybody, "nobody's", *list(everybody)[:2]]
     rows = looked_up(server, CALLER, [(session_id,) for session_id in asked])
-    assert [None if row is None else (*row[:4], row[5]) for row in rows] == [everybody.get(each) for each in asked]
+    answers = [
+        None
+        if row is None
+        else (*row[:4], row[5], Rights.of(is_superuser=bool(row[3]), granted=(row[-1] or "").split()))
+        for row in rows
+    ]
+    assert answers == [everybody.get(each) for each in asked]
+    assert everybody[session_of(people[1])][-1].permissions == {"users:read", "users:write", "audit:read"}
+    assert next(row[-1] for row in rows if row is not None and row[0] == people[0].id) is None
     assert "logged_out" in {row[5] for row in rows if row is not None}
 
 
@@ -117,15 +137,26 @@ def test_a_candidate_by_address_and_by_id(server: Server, client: httpx.Client, 
     assert any(row is not None and row[7] is None for row in rows)
 
 
+def granted_in_words(connection: Connection, user_id: int) -> Granted:
+    return Granted(tuple(roles_of(connection, user_id)), rights_of(connection, user_id))
+
+
 def test_sessions_held_for_change(server: Server, client: httpx.Client) -> None:
-    people = [signed_in(client) for _ in range(3)]
+    people = [signed_in(client) for _ in range(4)]
     client.post("/auth/logout", headers=people[0].auth)
+    plant_role(server, "b-role", "users:write", "roles:write")
+    plant_role(server, "a_role2", "users:write", "audit:read")
+    plant_role(server, "nothing")
+    plant_holder(server, people[1].id, "nothing", "b-role", "a_role2")
+    plant_holder(server, people[2].id, "nothing")
+    write(server.settings, set_superuser, people[2].id, is_superuser=True, origin=OPERATOR, now=server.clock.now())
+    write(server.settings, set_superuser, people[3].id, is_superuser=True, origin=OPERATOR, now=server.clock.now())
 
     def in_sqlalchemy(connection: Connection) -> list[Held]:
         joined = sessions.join(users, users.c.id == sessions.c.user_id)
         query = select(*sessions.columns, users.c.id, users.c.is_active).select_from(joined)
-        rows = connection.execute(query.order_by(sessions.c.id))
-        return [Held(Session(*row[:-2]), *row[-2:]) for row in rows]
+        rows = connection.execute(query.order_by(sessions.c.id)).all()
+        return [Held(Session(*row[:-2]), row[-2], row[-1], granted_in_words(connection, row.user_id)) for row in rows]
 
     def in_text(connection: Connection) -> list[Held]:
         ids = connection.execute(select(sessions.c.id)).scalars().all()
@@ -135,6 +166,22 @@ def test_sessions_held_for_change(server: Server, client: httpx.Client) -> None:
     expected = in_words(server, in_sqlalchemy)
     assert len(expected) >= 3
     assert sorted(expected, key=lambda each: each.session.id) == in_words(server, in_text)
+
+
+def test_a_user_whose_session_begins(server: Server, client: httpx.Client) -> None:
+    people = [signed_in(client) for _ in range(2)]
+    plant_role(server, "beginner", "users:read", "keys:write")
+    plant_holder(server, people[0].id, "beginner")
+
+    def compare(connection: Connection) -> None:
+        for person in people:
+            [(user_id, is_active, is_superuser)] = USER_FOR_SESSION.run(connection, person.id, 7)
+            assert (user_id, bool(is_active), bool(is_superuser)) == (person.id, True, False)
+            roles = ",".join(role for (role,) in ROLES_FOR_SESSION.run(connection, person.id))
+            assert granted_from_stored(is_superuser, roles) == granted_in_words(connection, person.id)
+        assert not USER_FOR_SESSION.run(connection, 2**40, 7)
+
+    write(server.settings, compare)
 
 
 def test_what_a_rotation_changes(server: Server, client: httpx.Client) -> None:

@@ -13,6 +13,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, inspect
 from sqlalchemy.exc import DBAPIError
 
+import ostiary.audit.models
+import ostiary.roles.models
 import ostiary.transfer.models  # noqa: F401 - a table that only the command line knows
 from ostiary.audit.origin import OPERATOR
 from ostiary.clock import SystemClock

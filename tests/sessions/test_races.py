@@ -101,7 +101,7 @@ def _begin_sessions(connection: Connection, app: App, user_id: int, count: int) 
             address="127.0.0.1",
             user_agent="",
             now=app.clock.now(),
-        )
+        ).session
 
     return [app.tokens.mint_refresh(begin()) for _ in range(count)]
 

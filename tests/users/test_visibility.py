@@ -17,6 +17,7 @@ from ostiary.users.listing import DirectoryVisibility, Scope, Wanted, read_users
 from ostiary.users.models import User
 from tests.conftest import NewDatabase, settings_for_tests
 from tests.people import Person, sign_up, signed_in
+from tests.roles.planted import plant_holder, plant_role, take_role
 from tests.server import Server
 from tests.sessions.beside import beside, rows, write
 from tests.users.asking import MEMBERS, NOT_FOUND, fingerprint, plant_user
@@ -37,7 +38,7 @@ class House:
 
     def seen_by(self, who: str) -> list[int]:
         """Whom somebody is to see, said once more and apart from the product."""
-        return self.everybody if self.sees_all or who == "superuser" else [self.callers[who].id]
+        return self.everybody if self.sees_all or who in SEE_ALL else [self.callers[who].id]
 
     def get(self, who: str, path: str) -> httpx.Response:
         return self.client.get(path, headers=self.callers[who].auth)
@@ -50,7 +51,8 @@ class House:
         return body
 
 
-CALLERS = ("first", "second", "superuser")
+CALLERS = ("first", "second", "reader", "superuser")
+SEE_ALL = ("reader", "superuser")
 
 
 @pytest.fixture(scope="module", params=["members", "self"])
@@ -72,6 +74,8 @@ def house(
             origin=OPERATOR,
             now=server.clock.now(),
         )
+        plant_role(server, "reader", "users:read")
+        plant_holder(server, callers["reader"].id, "reader")
         inactive, other_superuser, gone = (plant_user(server).id for _ in range(3))
         write(server.settings, set_active, inactive, is_active=False, origin=OPERATOR, now=server.clock.now())
         write(
@@ -113,7 +117,7 @@ def test_who_is_not_to_be_seen_cannot_be_told_from_nobody(house: House, who: str
     base = fingerprint(house.get(who, f"/users/{house.nobody}"))
     assert base[0] == 404
     hidden = set(house.everybody) - set(house.seen_by(who))
-    assert len(hidden) == (0 if house.sees_all or who == "superuser" else len(house.everybody) - 1)
+    assert len(hidden) == (0 if house.sees_all or who in SEE_ALL else len(house.everybody) - 1)
     for user_id in (*hidden, 0, -1, 999_999_999, 2**63, 2**64):
         assert fingerprint(house.get(who, f"/users/{user_id}")) == base
         assert house.client.head(f"/users/{user_id}", headers=house.callers[who].auth).status_code == 404
@@ -160,6 +164,10 @@ def test_a_token_shows_what_its_user_may_see_by_now(house: House) -> None:
         assert sees_other()
         write(house.server.settings, set_superuser, person.id, is_superuser=False, origin=OPERATOR, now=now)
         assert sees_other() == house.sees_all
+        plant_holder(house.server, person.id, "reader")
+        assert sees_other()
+        take_role(house.server, person.id, "reader")
+        assert sees_other() == house.sees_all
     finally:
         write(house.server.settings, delete_user, person.id, origin=OPERATOR, now=house.server.clock.now())
         write(house.server.settings, delete_user, other.id, origin=OPERATOR, now=house.server.clock.now())
@@ -189,12 +197,12 @@ def test_readings_that_share_a_statement_do_not_share_what_they_see(house: House
 
 
 @pytest.mark.rule("AD-5")
-@given(caller=st.integers(1), other=st.integers(1), is_superuser=st.booleans())
-def test_the_rule_itself(caller: int, other: int, is_superuser: bool) -> None:  # noqa: FBT001 - drawn by name
+@given(caller=st.integers(1), other=st.integers(1), may_read=st.booleans())
+def test_the_rule_itself(caller: int, other: int, may_read: bool) -> None:  # noqa: FBT001 - drawn by name
     members, self_only = (
-        scope_of(user_id=caller, is_superuser=is_superuser, visibility=visibility)
+        scope_of(user_id=caller, may_read_users=may_read, visibility=visibility)
         for visibility in (DirectoryVisibility.MEMBERS, DirectoryVisibility.SELF)
     )
     assert members.holds(other)
     assert self_only.holds(caller)
-    assert self_only.holds(other) == (is_superuser or other == caller)
+    assert self_only.holds(other) == (may_read or other == caller)

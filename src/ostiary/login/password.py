@@ -24,7 +24,7 @@ from ostiary.login.places import Approach, approach_to_nobody, approach_to_user,
 from ostiary.login.throttle import Attempt, note_success
 from ostiary.problems import InvalidCredentials, Problem
 from ostiary.sessions.beginning import begin_session
-from ostiary.sessions.models import Session
+from ostiary.sessions.models import Held
 from ostiary.sessions.tokens import TokenPair
 from ostiary.users.address import canonical_email
 from ostiary.users.models import User, from_stored
@@ -64,20 +64,21 @@ async def log_in(app: App, *, email: str, password: str, source: Source, origin:
         # A place in the queue comes first: what finds none is refused before it costs the database anything, and
         # nobody's attempt is booked in vain because the queue has filled up meanwhile.
         with app.hasher.place() as place:
-            session = await _verify_and_begin(app, email, password, place, source, origin)
+            held = await _verify_and_begin(app, email, password, place, source, origin)
     except LoginFailed as refusal:
         # Always one row, in a transaction of its own: whatever the reason, it takes as long (LG-2).
         await app.db.write(record_failure, refusal, origin, now=app.clock.now())
         log.info("login_failed", reason=refusal.reason, source=source.address)
         await asyncio.sleep(max(0.0, earliest_failure - app.clock.monotonic()))
         raise
+    session = held.session
     log.info("login_succeeded", user_id=session.user_id, session_id=session.id, source=source.address, amr=AMR)
-    return TokenPair(app.tokens.mint_access(session, now=app.clock.now()), app.tokens.mint_refresh(session))
+    return TokenPair(app.tokens.mint_access(held, now=app.clock.now()), app.tokens.mint_refresh(session))
 
 
 async def _verify_and_begin(
     app: App, email: str, password: str, place: Place[Verification], source: Source, origin: Origin
-) -> Session:
+) -> Held:
     # Worked out once and for every address: a domain in Unicode takes up to a millisecond, which must not show (LG-2).
     email_key = canonical_email(email)
     nobody = app.lookup_hash(email_key)
@@ -94,12 +95,12 @@ async def _verify_and_begin(
         if not user.is_active:
             raise LoginFailed("deactivated", user, reason=f"user is deactivated: {approach.subject}")
         try:
-            session = await app.db.write(complete, app, user.id, attempt, origin, now=app.clock.now())
+            held = await app.db.write(complete, app, user.id, attempt, origin, now=app.clock.now())
         except InvalidCredentials as refusal:
             raise LoginFailed("gone", user, reason=refusal.reason) from refusal
     if outcome.needs_rehash and candidate.password is not None:
         await _upgrade_hash(app, user.id, password, candidate.password)
-    return session
+    return held
 
 
 async def find_candidate(db: Database, email_key: str, source: Source) -> Candidate:
@@ -140,9 +141,9 @@ def record_failure(connection: Connection, refusal: LoginFailed, origin: Origin,
 @read_committed(why="the user's row is locked before the gate judges it; the throttle locks its own row after it")
 def complete(
     connection: Connection, app: App, user_id: int, attempt: Attempt, origin: Origin, *, now: datetime
-) -> Session:
+) -> Held:
     """Begin the session of a user whose password was right. Raises InvalidCredentials where the gate does."""
-    session = begin_session(
+    held = begin_session(
         connection,
         user_id,
         tokens=app.tokens,
@@ -154,9 +155,9 @@ def complete(
     )
     note_success(connection, attempt)
     remember_place(connection, attempt.approach, now=now)
-    details = {"session": session.id, "amr": AMR}
+    details = {"session": held.session.id, "amr": AMR}
     record(connection, Event.LOGIN_SUCCEEDED, origin.by(user_id), user_id=user_id, details=details, now=now)
-    return session
+    return held
 
 
 async def _upgrade_hash(app: App, user_id: int, password: str, old: StoredPassword) -> None:

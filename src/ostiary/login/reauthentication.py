@@ -31,7 +31,7 @@ async def reauthenticate(app: App, caller: Caller, *, password: str, source: Sou
 
     renewed = await prove_password(app, caller, password, source=source, origin=origin, act=act)
     log.info("reauthenticated", user_id=caller.user_id, session_id=caller.session_id, source=source.address)
-    access_token = app.tokens.mint_access(renewed.session, now=app.clock.now())
+    access_token = app.tokens.mint_access(renewed.held, now=app.clock.now())
     return TokenPair(access_token, renewed.refresh_token)
 
 

@@ -17,6 +17,8 @@ from ostiary.web.caller import Caller
 USE_RESOLUTION = timedelta(minutes=1)
 """`last_used_at` is kept to the minute (TK-8)."""
 
+_NONE: frozenset[str] = frozenset()
+
 
 async def identify(
     db: Database, batch: list[AccessClaims], *, now: datetime, last_uses: "LastUses"
@@ -46,6 +48,7 @@ def _recognise(claims: AccessClaims, row: Row | None, now: datetime, last_uses: 
         expires_at,
         last_used_at,
         authenticated_at,
+        permissions,
     ) = row
     ended = None if revoked_at is None else from_milliseconds(revoked_at)
     standing = Standing(user_id, owner_id, bool(is_active), ended, revoked_because, from_milliseconds(expires_at))
@@ -55,6 +58,7 @@ def _recognise(claims: AccessClaims, row: Row | None, now: datetime, last_uses: 
         user_id=user_id,
         session_id=claims.session_id,
         is_superuser=bool(is_superuser),
+        permissions=_NONE if permissions is None else frozenset(permissions.split()),
         authenticated_at=from_milliseconds(authenticated_at),
     )
 

@@ -8,8 +8,8 @@ from ostiary.crypto.opaque import new_id, token_hash
 from ostiary.db.types import to_milliseconds
 from ostiary.problems import InvalidCredentials
 from ostiary.sessions.gate import Standing, admit
-from ostiary.sessions.hot import NEW_SESSION, ROOM_FOR_SESSION, USER_FOR_SESSION
-from ostiary.sessions.models import Held, Session, sessions, to_stored
+from ostiary.sessions.hot import NEW_SESSION, ROLES_FOR_SESSION, ROOM_FOR_SESSION, USER_FOR_SESSION
+from ostiary.sessions.models import Held, Session, granted_from_stored, sessions, to_stored
 from ostiary.sessions.refresh import Rotation, admitted, lock_sessions, succeed
 from ostiary.sessions.rotation import AUTHENTICATING_ADVANCES, Lifetimes
 from ostiary.sessions.tokens import Tokens
@@ -30,8 +30,8 @@ def begin_session(
     address: str,
     user_agent: str,
     now: datetime,
-) -> Session:
-    """Begin a session for a user who has just proven who he is, and answer it.
+) -> Held:
+    """Begin a session for a user who has just proven who he is, and answer it with what its first token says of him.
 
     The user's row is locked and read again, so that a deactivation either comes first and is seen here, or comes
     after and ends this session with the others. Raises InvalidCredentials where the gate does.
@@ -54,12 +54,14 @@ def begin_session(
     )
     if not users:
         raise InvalidCredentials(reason="no such user")
-    (found_id, is_active), *_ = users
-    admit(Standing.of(Held(session, found_id, bool(is_active))), user_id=user_id, now=now)
-    refresh_hash = token_hash(tokens.mint_refresh(session))
-    NEW_SESSION.run(connection, *to_stored(session._replace(refresh_hash=refresh_hash)))
+    [(found_id, is_active, is_superuser)] = users
+    roles = ",".join(role for (role,) in ROLES_FOR_SESSION.run(connection, user_id))
+    held = Held(session, found_id, bool(is_active), granted_from_stored(is_superuser, roles))
+    admit(Standing.of(held), user_id=user_id, now=now)
+    session = session._replace(refresh_hash=token_hash(tokens.mint_refresh(session)))
+    NEW_SESSION.run(connection, *to_stored(session))
     _make_room(connection, session, now)
-    return session
+    return held._replace(session=session)
 
 
 def _make_room(connection: Connection, new: Session, now: datetime) -> None:
@@ -95,4 +97,4 @@ def renew_session(
             last_used_at=renewed.last_used_at,
         )
     )
-    return Rotation(renewed, refresh_token)
+    return Rotation(held._replace(session=renewed), refresh_token)

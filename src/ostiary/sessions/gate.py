@@ -25,7 +25,7 @@ class Standing(NamedTuple):
     @classmethod
     def of(cls, held: Held) -> "Standing":
         """Answer how a session and its user stand."""
-        session, user_id, is_active = held
+        session, user_id, is_active, _ = held
         return cls(user_id, session.user_id, is_active, session.revoked_at, session.revoked_because, session.expires_at)
 
 

@@ -3,38 +3,46 @@
 from ostiary.db.hot import Change, Lookup, Selection, Statement
 from ostiary.sessions.models import sessions
 
+_HELD_ROLES = "FROM user_roles h JOIN roles r ON r.name = h.role WHERE h.user_id = "
 _COLUMNS = (
     "u.id, s.user_id, u.is_active, u.is_superuser, s.revoked_at, s.revoked_because, s.expires_at, s.last_used_at, "
     "s.authenticated_at"
 )
 
 CALLER = Lookup(
-    sqlite=f"SELECT {_COLUMNS} FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?",
+    sqlite=(
+        f"SELECT {_COLUMNS}, (SELECT group_concat(r.permissions, ' ') {_HELD_ROLES}u.id) "
+        "FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?"
+    ),
     postgresql=(
-        f"SELECT {_COLUMNS} FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, n) "
+        f"SELECT {_COLUMNS}, (SELECT string_agg(r.permissions, ' ') {_HELD_ROLES}u.id) "
+        "FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, n) "
         "LEFT JOIN sessions s ON s.id = asked.id LEFT JOIN users u ON u.id = s.user_id ORDER BY asked.n"
     ),
 )
-"""By a session's id. A session without its user, which the tables do not allow, is none."""
+"""By a session's id: how session and user stand, and what the user's roles permit, NULL where he has none. A session
+without its user, which the tables do not allow, is none."""
 
 _HELD = (
     "s.id, s.user_id, s.created_at, s.authenticated_at, s.amr, s.address, s.user_agent, s.last_used_at, s.generation, "
     "s.refresh_hash, s.rotated_at, s.refresh_expires_at, s.expires_at, s.revoked_at, s.revoked_because, "
-    "u.id, u.is_active"
+    "u.id, u.is_active, u.is_superuser"
 )
+_ROLES_SQLITE = f"(SELECT group_concat(r.name || ' ' || r.permissions, ',') {_HELD_ROLES}u.id)"
+_ROLES_POSTGRESQL = f"(SELECT string_agg(r.name || ' ' || r.permissions, ',') {_HELD_ROLES}u.id)"
 
 HELD_FOR_CHANGE = Selection(
     sqlite=(
-        f"SELECT {_HELD} FROM sessions s JOIN users u ON u.id = s.user_id "
+        f"SELECT {_HELD}, {_ROLES_SQLITE} FROM sessions s JOIN users u ON u.id = s.user_id "
         "WHERE s.id IN (SELECT value FROM json_each(?))"
     ),
     postgresql=(
-        f"SELECT {_HELD} FROM sessions s JOIN users u ON u.id = s.user_id "
+        f"SELECT {_HELD}, {_ROLES_POSTGRESQL} FROM sessions s JOIN users u ON u.id = s.user_id "
         "WHERE s.id = ANY($1::text[]) ORDER BY s.id FOR UPDATE OF s"
     ),
 )
-"""Sessions with what the gate asks of their users, locked in the order of ids. SQLite has one writer, so what it reads
-stays as it is."""
+"""Sessions with their users as `held_from_stored` wants to know them, locked in the order of ids. SQLite has one
+writer, so what it reads stays as it is."""
 
 ROTATION = Change(
     sqlite=(
@@ -52,8 +60,11 @@ ROTATION = Change(
 )
 """What a rotation, or a replay, leaves in a session."""
 
-USER_FOR_SESSION = Statement("UPDATE users SET last_login_at = ?2 WHERE id = ?1 RETURNING id, is_active")
+USER_FOR_SESSION = Statement("UPDATE users SET last_login_at = ?2 WHERE id = ?1 RETURNING id, is_active, is_superuser")
 """Locks the user whose session is about to begin, notes the login, and answers what the gate asks of him."""
+
+ROLES_FOR_SESSION = Statement(f"SELECT r.name || ' ' || r.permissions {_HELD_ROLES}?1")
+"""A user's roles, each with what it permits: `name permission permission`."""
 
 NEW_SESSION = Statement(
     f"INSERT INTO sessions ({', '.join(sessions.columns.keys())}) "

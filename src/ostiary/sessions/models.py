@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Column, ForeignKey, Index, Integer, LargeBinary, String, Table
 
 from ostiary.db.types import Moment, UserId, from_milliseconds, metadata, to_milliseconds
+from ostiary.web.permissions import ALL_RIGHTS, NO_RIGHTS, Rights
 
 sessions = Table(
     "sessions",
@@ -53,12 +54,20 @@ class Session(NamedTuple):
     revoked_because: str | None = None
 
 
+class Granted(NamedTuple):
+    """What a user's access tokens say of him: the names of his roles, in order, and what he may do."""
+
+    roles: tuple[str, ...]
+    rights: Rights
+
+
 class Held(NamedTuple):
-    """A session, and what the gate asks of the user it belongs to, as they are at one moment."""
+    """A session, and the user it belongs to as the gate and access tokens want to know him, all at one moment."""
 
     session: Session
     user_id: int
     is_active: bool
+    granted: Granted
 
 
 def to_stored(session: Session) -> list[Any]:
@@ -85,4 +94,16 @@ def held_from_stored(row: Sequence[Any]) -> Held:
         None if row[13] is None else from_milliseconds(row[13]),
         row[14],
     )
-    return Held(session, row[15], bool(row[16]))
+    return Held(session, row[15], bool(row[16]), granted_from_stored(row[17], row[18]))
+
+
+def granted_from_stored(is_superuser: object, roles: str | None) -> Granted:
+    """Turn a user's roles as the statements in `hot.py` tell them, `name permission permission,…`, into what he has."""
+    if not roles:
+        return _NOTHING if not is_superuser else _EVERYTHING
+    held = sorted(role.split() for role in roles.split(","))
+    permissions = [permission for _, *permissions in held for permission in permissions]
+    return Granted(tuple(name for name, *_ in held), Rights.of(is_superuser=bool(is_superuser), granted=permissions))
+
+
+_NOTHING, _EVERYTHING = Granted((), NO_RIGHTS), Granted((), ALL_RIGHTS)

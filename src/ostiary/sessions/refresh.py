@@ -25,9 +25,9 @@ class RefreshTokenReplayed(InvalidCredentials):
 
 @dataclass(frozen=True, slots=True)
 class Rotation:
-    """What a refresh gives: the session as it is now and its live refresh token."""
+    """What a refresh gives: the session as it is now, with what its user has by now (TK-9), and its refresh token."""
 
-    session: Session
+    held: Held
     refresh_token: str
 
 
@@ -81,11 +81,12 @@ def _answer(
     verdict = judge(session, presented, now=now, lifetimes=lifetimes)
     if verdict is Verdict.ROTATE:
         successor, refresh_token = succeed(session, tokens, lifetimes, now)
-        return held._replace(session=successor), Rotation(successor, refresh_token)
+        after = held._replace(session=successor)
+        return after, Rotation(after, refresh_token)
     if verdict is Verdict.REPEAT:
         repeated = tokens.remint_refresh(session)
         if repeated is not None:
-            return held, Rotation(session, repeated)
+            return held, Rotation(held, repeated)
         return held, InvalidCredentials(reason="refresh token: its successor cannot be made again")
     if verdict is Verdict.REUSED:
         ended = session._replace(revoked_at=now, revoked_because="refresh_token_replayed")

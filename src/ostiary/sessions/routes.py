@@ -33,7 +33,7 @@ async def refresh(request: Request) -> Response:
             source=source_in(request.scope).address,
         )
         raise
-    access_token = app.tokens.mint_access(rotation.session, now=app.clock.now())
+    access_token = app.tokens.mint_access(rotation.held, now=app.clock.now())
     return token_pair_response(TokenPair(access_token, rotation.refresh_token))
 
 

@@ -4,7 +4,8 @@ Access tokens are ES256 (or as set) and readable by anybody with our JWKS. Refre
 us alone; each is a function of what the session row stores, so that the successor can be made again for a retry,
 byte for byte, while only its hash is kept.
 
-Payloads are written by hand, since they are written so often: what is not quoted is a number or an id of ours.
+Payloads are written by hand, since they are written so often: what is not quoted is a number, an id or a word of
+ours, or a role's name, which holds nothing to quote.
 """
 
 import json
@@ -19,8 +20,9 @@ from ostiary.crypto.opaque import new_id, same, token_hash
 from ostiary.crypto.secret import Secret
 from ostiary.keys.ring import KeyRing
 from ostiary.problems import InvalidCredentials
-from ostiary.sessions.models import Session
+from ostiary.sessions.models import Held, Session
 from ostiary.sessions.rotation import Presented
+from ostiary.web.permissions import PERMISSIONS, Rights
 
 MOST_ACCEPTED = 8192
 """Accepted tokens that are remembered, about 1 KB each; the one longest known goes first."""
@@ -75,14 +77,15 @@ class Tokens:
         self._accepted: dict[str, _Accepted] = {}
         self._accepted_version = -1
 
-    def mint_access(self, session: Session, *, now: datetime) -> str:
+    def mint_access(self, held: Held, *, now: datetime) -> str:
         """Make an access token: the last thing that a login or refresh does."""
+        session, (roles, rights) = held.session, held.granted
         issued_at = int(now.timestamp())
         expires_at = min(issued_at + self._access_lifetime_seconds, int(session.expires_at.timestamp()))
         payload = (
             f'{{"iss":{self._quoted_issuer},"sub":"{session.user_id}","aud":{self._quoted_audience},'
             f'"iat":{issued_at},"exp":{expires_at},"jti":"{new_id()}","sid":"{session.id}","token_use":"access",'
-            f'"roles":[],"scope":"","amr":["{session.amr.replace(" ", _NEXT)}"],'
+            f'"roles":{_list(roles)},"scope":"{_scope(rights)}","amr":["{session.amr.replace(" ", _NEXT)}"],'
             f'"auth_time":{int(session.authenticated_at.timestamp())}}}'
         )
         return jose.sign_payload(payload, self._ring.signer)
@@ -180,6 +183,15 @@ class Tokens:
             raise InvalidCredentials(reason="refresh token: no generation")
         is_expired = now.timestamp() >= claims.expires_at
         return Presented(claims.sid, _user_id(claims), generation, token_hash(token), is_expired, origin)
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return f'["{_NEXT.join(names)}"]' if names else "[]"
+
+
+def _scope(rights: Rights) -> str:
+    """Write what somebody may do as a scope (RFC 6749 §3.3)."""
+    return " ".join(filter(rights.permissions.__contains__, PERMISSIONS)) if rights.permissions else ""
 
 
 def _while_valid(members: Mapping[str, Any], now: datetime) -> datetime:

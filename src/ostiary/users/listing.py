@@ -18,7 +18,7 @@ from ostiary.users.models import User, from_row, from_stored, select_users, user
 
 
 class DirectoryVisibility(StrEnum):
-    """What a signed-in user who is no superuser sees of the others."""
+    """What a signed-in user without the permission `users:read` sees of the others."""
 
     MEMBERS = "members"
     SELF = "self"
@@ -35,9 +35,9 @@ class Scope:
         return self.only is None or self.only == user_id
 
 
-def scope_of(*, user_id: int, is_superuser: bool, visibility: DirectoryVisibility) -> Scope:
-    """Decide whom a caller sees (contract, "Who sees whom"; AD-5)."""
-    if is_superuser or visibility is DirectoryVisibility.MEMBERS:
+def scope_of(*, user_id: int, may_read_users: bool, visibility: DirectoryVisibility) -> Scope:
+    """Decide whom a caller sees (contract, "Who sees whom"; AD-5). Who may read users, as superusers do, sees all."""
+    if may_read_users or visibility is DirectoryVisibility.MEMBERS:
         return Scope()
     return Scope(only=user_id)
 

@@ -45,7 +45,7 @@ def _scope(app: App, caller: Caller) -> Scope:
     visibility = DirectoryVisibility.SELF
     if caller.has_session:
         visibility = DirectoryVisibility(app.settings.directory_visibility)
-    return scope_of(user_id=caller.user_id, is_superuser=caller.may("users:read"), visibility=visibility)
+    return scope_of(user_id=caller.user_id, may_read_users=caller.may("users:read"), visibility=visibility)
 
 
 def parse_user_id(text: str) -> int:
