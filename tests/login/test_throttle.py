@@ -15,7 +15,7 @@ from tests.login.guessing import HOME, fail, is_open
 from tests.login.inside import cheap_hashing, throttle_rows
 from tests.people import log_in, sign_up
 from tests.server import Server
-from tests.sessions.beside import restarted, write
+from tests.sessions.beside import restarted, rows, write
 from tests.sessions.waiting import wait_until
 
 AWAY = "198.51.100.2"
@@ -182,7 +182,7 @@ def test_counters_survive_a_restart(make_server: MakeServer) -> None:
         assert is_open(client, person)
 
 
-@pytest.mark.rule("LG-3")
+@pytest.mark.rule("LG-3", "LG-4")
 def test_rows_that_block_nobody_any_more_are_cleared_away(make_server: MakeServer) -> None:
     """Not what an account's strangers have failed one after another, however long ago; but from where they did."""
     server = make_server(trusted_proxies="127.0.0.1", change=cheap_hashing)
@@ -204,3 +204,6 @@ def test_rows_that_block_nobody_any_more_are_cleared_away(make_server: MakeServe
         write(server.settings, delete_user, person.id, origin=OPERATOR, now=server.clock.now())
         server.clock.advance(hours=2)
         wait_until(lambda: seen() == set())
+        assert len(rows(server.settings, "SELECT network FROM known_places")) == 2
+        server.clock.advance(days=90)
+        wait_until(lambda: rows(server.settings, "SELECT network FROM known_places") == [])

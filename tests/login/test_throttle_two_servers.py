@@ -1,40 +1,20 @@
 """No limit on guesses is exceeded by fifty at once, sent to two servers of one database (D2, LG-3, LG-4)."""
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from functools import partial
 from itertools import cycle, islice
 
 import httpx
 import pytest
 
-from tests.conftest import NewDatabase, settings_for_tests
 from tests.login.guessing import HOME, WRONG, attempt, elsewhere, is_open
-from tests.login.inside import attempts_stored, cheap_hashing, plant_failures, strangers_stored, throttle_rows
+from tests.login.inside import attempts_stored, plant_failures, strangers_stored, throttle_rows
 from tests.people import Person, sign_up
 from tests.server import Server
 from tests.sessions.answers import at_once
 
 MANY = 50
-SECRET = "f3b1c9e07a5d4862b9e4d17c60a8f25e"
-
 Clients = tuple[httpx.Client, httpx.Client]
-
-
-@pytest.fixture(scope="module")
-def servers(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
-    """Two servers on one database, behind a proxy."""
-    directory, url = tmp_path_factory.mktemp("data"), new_database()
-    settings = settings_for_tests(directory, url, trusted_proxies="127.0.0.1", secret_key=SECRET)
-    with Server(settings, change=cheap_hashing) as one, Server(settings, change=cheap_hashing) as two:
-        yield one, two
-
-
-@pytest.fixture
-def clients(servers: tuple[Server, Server]) -> Iterator[Clients]:
-    with ExitStack() as stack:
-        first, second = (stack.enter_context(server.client()) for server in servers)
-        yield first, second
 
 
 def guess(clients: Clients, person: Person, sources: list[str]) -> None:
