@@ -41,6 +41,16 @@ def test_names_are_judged_and_kept_as_sign_up_does(email: str, username: str) ->
     assert (user.email_key, user.username_key) == (canonical_email(email), canonical_username(username))
 
 
+@pytest.mark.rule("SU-1")
+def test_a_service_account_comes_without_a_password() -> None:
+    """As an export has it."""
+    members = {"email": "ci@service.invalid", "username": "ci-bot"}
+    candidate = check(members | {"password_hash": None}, now=NOW)
+    assert (candidate.user.email, candidate.password_hash) == ("ci@service.invalid", None)
+    with pytest.raises(InvalidInput, match="password_hash"):
+        check(members | {"password_hash": "$argon2id$v=19$m=19456,t=2,p=1$c2FsdHNhbHQ$aGFzaGhhc2g"}, now=NOW)
+
+
 def test_what_is_not_said_is_that_of_a_newcomer_without_a_password() -> None:
     candidate = check(ANN, now=NOW)
     assert candidate.password_hash is None

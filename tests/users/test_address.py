@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ostiary.problems import InvalidInput
-from ostiary.users.address import canonical_email, canonical_username, parse_email, parse_username
+from ostiary.users.address import (
+    canonical_email,
+    canonical_username,
+    is_service_address,
+    parse_email,
+    parse_mailbox,
+    parse_username,
+    service_email,
+)
 
 pytestmark = pytest.mark.rule("SU-1")
 
@@ -23,7 +31,7 @@ def full_width(text: str) -> str:
         pytest.param("user@example.com", "user@example.com", id="plain"),
         pytest.param("User.Name@Example.COM", "User.Name@example.com", id="local part as typed, domain in lower case"),
         pytest.param("o'neil+tag!#$%&*/=?^_`{|}~-@example.com", "o'neil+tag!#$%&*/=?^_`{|}~-@example.com", id="atext"),
-        pytest.param("a@service.invalid", "a@service.invalid", id="special-use domain"),
+        pytest.param("a@host.invalid", "a@host.invalid", id="special-use domain"),
         pytest.param("root@localhost", "root@localhost", id="localhost"),
         pytest.param("a@München.example", "a@xn--mnchen-3ya.example", id="Unicode domain"),
         pytest.param("a@mu\u0308nchen.example", "a@xn--mnchen-3ya.example", id="decomposed"),
@@ -43,6 +51,20 @@ def test_addresses_are_accepted_and_stored_in_one_form(text: str, address: str) 
     assert email.address == address
     assert email.canonical == address.lower() == canonical_email(text)
     assert parse_email(address) == email
+
+
+def test_addresses_of_service_accounts_are_nobodys_but_known() -> None:
+    for text in ("ci@service.invalid", "CI@SERVICE.invalid", f"ci@{full_width('service')}.invalid"):
+        with pytest.raises(InvalidInput, match="service accounts"):
+            parse_email(text)
+        assert canonical_email(text) == service_email("ci").canonical == "ci@service.invalid"
+        assert is_service_address(parse_mailbox(text).address)
+    assert service_email("CI-Bot_1").address == "CI-Bot_1@service.invalid"
+    for other in ("ci@a.service.invalid", "ci@service.invalid.example", "ci@example.com"):
+        assert not is_service_address(parse_email(other).address)
+    for username in (".ci", "ci.", "c..i"):
+        with pytest.raises(InvalidInput, match="username of a service account"):
+            service_email(username)
 
 
 @pytest.mark.parametrize(

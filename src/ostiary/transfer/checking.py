@@ -7,7 +7,12 @@ from typing import Any, NamedTuple
 
 from ostiary.crypto.phc import parse_foreign_hash
 from ostiary.problems import InvalidInput
-from ostiary.users.address import parse_email, parse_username
+from ostiary.users.address import (
+    SERVICE_DOMAIN,
+    is_service_address,
+    parse_mailbox,
+    parse_username,
+)
 from ostiary.users.bulk import NewUser
 
 MEMBERS = ("email", "username", "password_hash", "is_active", "is_superuser", "created_at")
@@ -31,11 +36,13 @@ class Candidate(NamedTuple):
 def check(members: Mapping[str, Any], *, now: datetime) -> Candidate:
     """Judge what a line says of a user. Raises InvalidInput, whose detail repeats nothing but names of members."""
     refuse_unknown(members)
-    email = parse_email(_text(members, "email"))
+    email = parse_mailbox(_text(members, "email"))
     username = parse_username(_text(members, "username"))
     presented = members.get("password_hash")
     if presented is not None and not isinstance(presented, str):
         raise InvalidInput("password_hash must be a string")
+    if is_service_address(email.address) and presented is not None:
+        raise InvalidInput(f"password_hash must not be given for an address at {SERVICE_DOMAIN}")
     user = NewUser(
         email.address,
         email.canonical,

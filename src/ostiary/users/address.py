@@ -28,6 +28,9 @@ _USERNAME = re.compile(r"[A-Za-z0-9._-]{3,64}")
 _REMEMBERED_DOMAINS = 4096
 """Most addresses are at few domains; an import reads each of those once."""
 
+SERVICE_DOMAIN = "service.invalid"
+"""Where service accounts have their addresses, and nobody else. No mail can be sent there (RFC 6761 §6.4)."""
+
 _SINGLE_LABELS = frozenset({"localhost"})
 """Other names of one label are no fully-qualified domains, which RFC 5321 §2.3.5 asks for, and mostly typing slips."""
 
@@ -42,6 +45,29 @@ class Email:
 
 
 def parse_email(text: str) -> Email:
+    """Read the address of a person: any mailbox but those of service accounts. Raises InvalidInput."""
+    email = parse_mailbox(text)
+    if is_service_address(email.address):
+        raise InvalidInput(f"email must not be at {SERVICE_DOMAIN}, which is for service accounts")
+    return email
+
+
+def service_email(username: str) -> Email:
+    """Answer the address of a service account. Raises InvalidInput for a username that no address can begin with."""
+    try:
+        return parse_mailbox(f"{username}@{SERVICE_DOMAIN}")
+    except InvalidInput:
+        raise InvalidInput(
+            "username of a service account must not begin or end with a dot, nor have two in a row"
+        ) from None
+
+
+def is_service_address(address: str) -> bool:
+    """Say whether a parsed address is a service account's."""
+    return address.rpartition("@")[2] == SERVICE_DOMAIN
+
+
+def parse_mailbox(text: str) -> Email:
     """Read one RFC 5321 Mailbox with a dot-atom as its local part and a domain name in ASCII or Unicode (SU-1).
 
     Stricter than the RFC: no quoted local part, no address literal, no name of a single label but localhost.
@@ -74,7 +100,7 @@ def canonical_email(text: str) -> str:
     Text that is no address gets a key that no address has, since login answers it like an unknown one.
     """
     try:
-        return parse_email(text).canonical
+        return parse_mailbox(text).canonical
     except InvalidInput:
         return _key_of_garbage(text)
 
