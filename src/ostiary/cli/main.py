@@ -12,12 +12,15 @@ from typer.main import get_command
 COMMANDS = {
     "serve": "Serve the API. An empty data directory becomes a working installation.",
     "user": "Make, show and change users.",
+    "api-key": "Show and revoke the keys that programs call with.",
     "keys": "Show and change the keys that sign access tokens.",
     "db": "Look after the database's schema.",
     "config": "Print every setting: its value, where it came from, its default and its meaning.",
     "openapi": "Print the API's OpenAPI document.",
 }
-"""Every command with its line in the help; each has a module of its name in this package."""
+"""Every command with its line in the help; each has a module of its name in this package, or the one below."""
+
+ELSEWHERE = {"api-key": "rights.api_key"}
 
 
 class Commands(TyperGroup):
@@ -27,7 +30,7 @@ class Commands(TyperGroup):
         """Answer the command that the arguments name, in full."""
         name, command, rest = super().resolve_command(ctx, args)
         if name in COMMANDS:
-            command = get_command(import_module(f"ostiary.cli.{name}").cli)
+            command = get_command(import_module(f"ostiary.cli.{ELSEWHERE.get(name, name)}").cli)
             command.help = command.help or COMMANDS[name]
         return name, command, rest
 

@@ -15,10 +15,10 @@ from ostiary.cli.output import print_facts, print_json, print_table, yes_or_no
 from ostiary.clock import SystemClock
 from ostiary.context import App
 from ostiary.db import Database
+from ostiary.login.deactivation import deactivate_user
 from ostiary.login.signup import create as create_user
 from ostiary.login.signup import prepare
 from ostiary.problems import NotFound
-from ostiary.sessions.ending import deactivate_user
 from ostiary.users.accounts import find_user, set_active, set_superuser
 from ostiary.users.listing import Page, PageWanted, Scope, list_pages
 from ostiary.users.models import User
@@ -169,13 +169,13 @@ def deactivate(
     data_dir: DataDir = None,
     database_url: DatabaseURL = None,
 ) -> None:
-    """Keep a user out, and end his sessions at once; not the last active superuser."""
+    """Keep a user out, and end his sessions and API keys at once; not the last active superuser."""
 
     async def work(database: Database, user: User) -> User:
         return await database.write(deactivate_user, user.id, origin=OPERATOR, now=SystemClock().now())
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
-    _tell(user, "is deactivated, all sessions ended", as_json=as_json)
+    _tell(user, "is deactivated, all sessions and API keys ended", as_json=as_json)
 
 
 @cli.command()
