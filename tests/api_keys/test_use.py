@@ -9,7 +9,7 @@ import pytest
 from ostiary.api_keys.format import checksum, new_key
 from ostiary.app import ENDPOINTS
 from ostiary.audit.origin import OPERATOR
-from ostiary.sessions.ending import deactivate_user
+from ostiary.login.deactivation import deactivate_user
 from ostiary.users.accounts import set_active, set_superuser
 from ostiary.users.schemas import timestamp
 from ostiary.web.endpoint import Access, APIKeys, Endpoint
@@ -199,10 +199,13 @@ def test_the_last_use_is_kept_to_the_minute(moving_server: Server) -> None:
 
 
 @pytest.mark.rule("TK-7")
-def test_keys_of_an_owner_who_is_switched_off_are_worth_nothing(server: Server, client: httpx.Client) -> None:
+def test_keys_of_somebody_who_is_kept_out_end_for_good(server: Server, client: httpx.Client) -> None:
     owner = signed_in(client)
     auth = bearer(made_key(client, owner)["key"])
-    write(server.settings, set_active, owner.id, is_active=False, origin=OPERATOR, now=server.clock.now())
+    write(server.settings, deactivate_user, owner.id, origin=OPERATOR, now=server.clock.now())
+    assert_refused(client.get("/users", headers=auth))
+    assert rows(server.settings, "SELECT id FROM api_keys WHERE user_id = ?", owner.id) == []
+    write(server.settings, set_active, owner.id, is_active=True, origin=OPERATOR, now=server.clock.now())
     assert_refused(client.get("/users", headers=auth))
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from ostiary.audit.events import Event
 from ostiary.audit.origin import OPERATOR
-from ostiary.sessions.ending import deactivate_user
+from ostiary.login.deactivation import deactivate_user
 from ostiary.users.accounts import LastSuperuser, delete_user, set_active, set_superuser
 from tests.audit.inside import Recorded, audit_rows, recorded
 from tests.people import PASSWORD, Person, bearer, log_in, newcomer, refresh, sign_up, signed_in

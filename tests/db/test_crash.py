@@ -13,7 +13,7 @@ import pytest
 
 from ostiary.audit.origin import OPERATOR
 from ostiary.clock import SystemClock
-from ostiary.sessions.ending import deactivate_user
+from ostiary.login.deactivation import deactivate_user
 from ostiary.settings import Settings
 from tests.conftest import MakeProcess, NewDatabase, settings_for_tests
 from tests.db.conftest import POSTGRES_VERSIONS

@@ -24,7 +24,8 @@ from ostiary.credentials.models import passwords
 from ostiary.crypto.jwk import generate_key
 from ostiary.crypto.passwords import StoredPassword, Verification
 from ostiary.keys.flows import revoke_key
-from ostiary.sessions.ending import deactivate_user, end_session
+from ostiary.login.deactivation import deactivate_user
+from ostiary.sessions.ending import end_session
 from ostiary.sessions.models import sessions
 from ostiary.users.accounts import delete_user
 from ostiary.users.models import users

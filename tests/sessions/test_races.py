@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from ostiary.audit.origin import OPERATOR
 from ostiary.context import App
+from ostiary.login.deactivation import deactivate_user
 from ostiary.sessions.beginning import begin_session
-from ostiary.sessions.ending import deactivate_user
 from ostiary.sessions.models import Session
 from ostiary.users.accounts import delete_user
 from tests.conftest import MakeServer

@@ -6,7 +6,8 @@ import httpx
 import pytest
 
 from ostiary.audit.origin import OPERATOR
-from ostiary.sessions.ending import deactivate_user, end_session
+from ostiary.login.deactivation import deactivate_user
+from ostiary.sessions.ending import end_session
 from ostiary.users.accounts import delete_user
 from tests.conftest import MakeServer
 from tests.people import Person, log_in, refresh, sign_up, signed_in

@@ -46,7 +46,7 @@ MEANINGS = {
     Event.FIRST_SUPERUSER_CREATED: "The token printed at start was used up to make the first superuser.",
     Event.USERS_IMPORTED: "Part of a file was imported: its fingerprint, and how many were `added` and `rejected`.",
     Event.USER_ACTIVATED: "A user may sign in again.",
-    Event.USER_DEACTIVATED: "A user was kept out, and all his sessions ended.",
+    Event.USER_DEACTIVATED: "A user was kept out, and all his sessions and API keys ended.",
     Event.USER_PROMOTED: "A user became a superuser.",
     Event.USER_DEMOTED: "A superuser became an ordinary user.",
     Event.USER_RENAMED: "A user has another username.",

@@ -8,8 +8,6 @@ from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
 from ostiary.sessions.models import sessions
-from ostiary.users.accounts import set_active
-from ostiary.users.models import User
 
 LOGGED_OUT = "logged_out"
 
@@ -38,13 +36,6 @@ def end_all_sessions(connection: Connection, user_id: int, *, because: str, now:
     """End every session of a user; answer how many there were. The act is the caller's, to be recorded there."""
     live = (sessions.c.user_id == user_id) & sessions.c.revoked_at.is_(None)
     return connection.execute(update(sessions).where(live).values(revoked_at=now, revoked_because=because)).rowcount
-
-
-def deactivate_user(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> User:
-    """Deactivate a user and end everything he holds. Raises NotFound, LastSuperuser."""
-    user = set_active(connection, user_id, is_active=False, origin=origin, now=now)
-    end_all_sessions(connection, user_id, because="user_deactivated", now=now)
-    return user
 
 
 def purge_sessions(connection: Connection, *, before: datetime, limit: int) -> int:
