@@ -27,16 +27,8 @@ def somebody() -> str:
 
 def post(server: Server, message: Message, *, to: str, language: str = "en", user_id: int | None = 1) -> str:
     """Put a mail into the outbox, as another process would; answer its id."""
-    return write(
-        server.settings,
-        enqueue,
-        message,
-        to=to,
-        language=language,
-        user_id=user_id,
-        sealer=server.app.sealer,
-        now=server.clock.now(),
-    )
+    sealer, now = server.app.sealer, server.clock.now()
+    return write(server.settings, enqueue, message, to=to, language=language, user_id=user_id, sealer=sealer, now=now)
 
 
 def post_all(server: Server, message: Message, addresses: Iterable[str]) -> None:

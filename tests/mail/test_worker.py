@@ -6,6 +6,7 @@ import pytest
 
 from ostiary.crypto.sealed import Sealer
 from ostiary.mail import outbox, worker
+from tests.audit.inside import recorded
 from tests.conftest import MakeServer
 from tests.mail.letters import changed, post, post_all, reset, somebody, waiting
 from tests.mails import html_of, link_in, mails_to, recipient_of, text_of, token_in, wait_for_mail
@@ -46,11 +47,13 @@ def test_many_mails_leave_once_each(server: Server) -> None:
     assert sorted(map(recipient_of, mails_to(server)[before:])) == sorted(addresses)
 
 
-def test_a_mail_that_is_too_late_is_given_up(make_server: MakeServer) -> None:
+def test_a_mail_that_is_too_late_is_given_up_and_that_is_recorded(make_server: MakeServer) -> None:
     server = make_server(mail_url="smtp://127.0.0.1:1")
     mail_id = post(server, reset(), to="ada@example.com", user_id=4711)
     server.clock.advance(minutes=30)
     wait_until(lambda: waiting(server, mail_id) == [])
+    details = {"message": "reset_password", "tries": 0}
+    assert recorded(server.settings, about=4711) == [("mail_given_up", None, 4711, details)]
 
 
 @pytest.mark.any_engine

@@ -34,6 +34,9 @@ class Event(StrEnum):
     API_KEY_CREATED = "api_key_created"
     API_KEY_REVOKED = "api_key_revoked"
 
+    # Mail
+    MAIL_GIVEN_UP = "mail_given_up"
+
     # Keys
     SIGNING_KEY_PUBLISHED = "signing_key_published"
     SIGNING_KEY_REVOKED = "signing_key_revoked"
@@ -60,6 +63,7 @@ MEANINGS = {
     Event.REFRESH_TOKEN_REPLAYED: "A spent refresh token came back; `session` was ended, as it may have been stolen.",
     Event.API_KEY_CREATED: "A user got the API key `key`, which may use `scopes`.",
     Event.API_KEY_REVOKED: "A user's API key `key` was removed.",
+    Event.MAIL_GIVEN_UP: "A mail about a user was not delivered and never will be; `message` says what it was about.",
     Event.SIGNING_KEY_PUBLISHED: "A key that signs access tokens was added; it signs from `signs_from` on.",
     Event.SIGNING_KEY_REVOKED: "A signing key, and with it every token it signed, is refused from now on.",
     Event.SECRET_CHANGED: "The server was started with a new secret key, the old one being listed.",

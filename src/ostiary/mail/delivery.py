@@ -59,10 +59,10 @@ class MailServerTransport:
             raise ServerAway(_in_words(error)) from None
         try:
             yield MailServerSession(client)
-        finally:
-            with suppress(SMTPException, OSError, TimeoutError):
+            with suppress(SMTPException, OSError, TimeoutError):  # a server that went wrong gets no goodbye
                 async with asyncio.timeout(GOODBYE_SECONDS):
                     await client.quit()
+        finally:
             client.close()
 
 

@@ -27,6 +27,9 @@ from sqlalchemy import (
     update,
 )
 
+from ostiary.audit.events import Event
+from ostiary.audit.origin import SYSTEM
+from ostiary.audit.recording import record
 from ostiary.crypto.opaque import new_id
 from ostiary.crypto.sealed import Sealer
 from ostiary.db import read_committed
@@ -147,8 +150,16 @@ def take_due(connection: Connection, *, limit: int, now: datetime) -> list[Taken
 
 @read_committed(why="one conditional statement")
 def remove(connection: Connection, taken: Taken) -> bool:
-    """Remove a mail that is delivered or given up; answer no where the lease ran out and another has taken it."""
+    """Remove a mail that is delivered; answer no where the lease ran out and another has taken it."""
     return connection.execute(delete(mail_outbox).where(_still_ours(taken))).rowcount == 1
+
+
+@read_committed(why="one conditional statement decides who records it")
+def give_up(connection: Connection, taken: Taken, *, now: datetime) -> None:
+    """Remove a mail that will not be delivered any more."""
+    if remove(connection, taken):
+        details = {"message": taken.message, "tries": taken.tries}
+        record(connection, Event.MAIL_GIVEN_UP, SYSTEM, user_id=taken.user_id, details=details, now=now)
 
 
 @read_committed(why="one conditional statement")

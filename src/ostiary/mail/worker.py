@@ -18,6 +18,7 @@ from ostiary.mail.outbox import (
     LEASE,
     Taken,
     give_back,
+    give_up,
     is_any_due,
     next_try,
     open_content,
@@ -193,7 +194,7 @@ class MailWorker:
         )
 
     async def _give_up(self, mail: Taken, reason: str) -> None:
-        await self._settle(remove, mail)
+        await self._settle(give_up, mail, now=self._clock.now())
         log.error(
             "mail_given_up",
             mail_id=mail.id,
