@@ -18,7 +18,7 @@ from ostiary.keys.schedule import is_due
 from ostiary.login.places import purge_places
 from ostiary.login.throttle import purge_sources, purge_throttles
 from ostiary.sessions.access import write_last_uses
-from ostiary.sessions.ending import purge_sessions
+from ostiary.sessions.ending import forget_addresses, purge_sessions, with_old_addresses
 from ostiary.users.counting import fold_counts
 
 EVERY_SECONDS = 5.0
@@ -26,6 +26,8 @@ PURGE_EVERY = timedelta(hours=1)
 PURGED_AT_ONCE = 2000
 FOLDED_AT_ONCE = 2000
 EXPIRED_KEPT_FOR = timedelta(days=7)
+"""LA-4."""
+ADDRESSES_KEPT_FOR = timedelta(days=90)
 """LA-4."""
 
 log = structlog.get_logger(__name__)
@@ -96,7 +98,14 @@ class Upkeep:
         ):
             while await app.db.write(purge, limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
                 pass  # in slices, so that nobody waits long behind one
+        await self._forget_addresses(now - ADDRESSES_KEPT_FOR)
         self._purged_at = now
+
+    async def _forget_addresses(self, before: datetime) -> None:
+        """Forget where sessions came from that began before a moment; looked for beside the one who writes."""
+        db = self._app.db
+        while ids := await db.read(with_old_addresses, begun_before=before, limit=PURGED_AT_ONCE):
+            await db.write(forget_addresses, ids)
 
 
 async def renew_keys(app: App) -> None:

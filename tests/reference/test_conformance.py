@@ -32,6 +32,7 @@ from tests.reference.conformance import (
 from tests.reference.conftest import COUNTED, Started
 from tests.server import Server
 from tests.sessions.aged import age
+from tests.sessions.answers import session_of
 
 
 def demote_everybody(connection: Connection) -> None:
@@ -94,6 +95,8 @@ class Client:
             match parameter:
                 case "user_id":
                     return self.person.id
+                case "session_id":
+                    return session_of(self.person)
                 case "key_id":
                     return made_key(client, self.person)["id"]
         raise AssertionError(f"what is a {parameter}?")
@@ -118,6 +121,8 @@ class Client:
         match name:
             case "reauthenticate":
                 return {"password": self.person.password}
+            case "changePassword":
+                return {"current_password": self.person.password, "new_password": f"{self.person.password}-2"}
             case "updateMe":
                 return {"username": newcomer()["username"]}
             case "updateProfile":
@@ -168,6 +173,8 @@ def forbidden(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Respons
         return response
     if name == "reauthenticate":
         return client.call(name, json={"password": "wrong"})
+    if name == "changePassword":
+        return client.call(name, json=client.body(name) | {"current_password": "wrong"})
     with client.server.client() as http:
         return client.call(name, headers=bearer(made_key(http, client.person)["key"]))
 

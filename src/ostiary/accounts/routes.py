@@ -5,8 +5,12 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ostiary.accounts.own import close_own, read_profile, update_profile, update_username
-from ostiary.accounts.schemas import ProfileOut, ProfileRequest, UsernameRequest, profile_out
+from ostiary.accounts.passwords import change_password
+from ostiary.accounts.schemas import PasswordRequest, ProfileOut, ProfileRequest, UsernameRequest, profile_out
 from ostiary.audit.origin import origin_of
+from ostiary.credentials.strength import PasswordRefused
+from ostiary.edge.source import source_in
+from ostiary.login.proof import InvalidPassword
 from ostiary.problems import InvalidCredentials, InvalidInput, NotFound
 from ostiary.users.accounts import LastSuperuser, UsernameTaken
 from ostiary.users.address import parse_username
@@ -56,6 +60,20 @@ async def patch_profile(request: Request) -> Response:
         changes["metadata"] = parse_metadata(body.metadata)
     profile = await app_of(request).db.write(update_profile, caller_of(request).user_id, changes)
     return json_response(profile_out(profile))
+
+
+async def post_password(request: Request) -> Response:
+    """Give the caller a new password."""
+    body = await read_json(request, PasswordRequest)
+    await change_password(
+        app_of(request),
+        caller_of(request),
+        current=body.current_password,
+        new=body.new_password,
+        origin=origin_of(request),
+        source=source_in(request.scope),
+    )
+    return Response(status_code=204)
 
 
 async def delete_me(request: Request) -> Response:
@@ -118,5 +136,17 @@ ENDPOINTS = (
         answer=ProfileOut,
         body=ProfileRequest,
         problems=(InvalidInput,),
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/users/me/password",
+        post_password,
+        Access.SIGNED_IN,
+        tag="Account",
+        summary="Change the caller's password",
+        status=204,
+        body=PasswordRequest,
+        problems=(InvalidInput, PasswordRefused, InvalidPassword),
+        name="changePassword",
     ),
 )

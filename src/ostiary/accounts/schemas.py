@@ -7,7 +7,7 @@ from pydantic.config import JsonDict
 
 from ostiary.users.profiles import MAX_LANGUAGE_LENGTH, Profile
 from ostiary.users.schemas import EXAMPLE_USER, UserOut, timestamp, user_out
-from ostiary.web.body import Body
+from ostiary.web.body import Body, Verbatim
 
 _METADATA: JsonDict = {"theme": "dark", "newsletter": True}
 
@@ -65,6 +65,20 @@ class UsernameRequest(Body):
     username: str = Field(
         description="3 to 64 characters of A-Z a-z 0-9 . _ -",
         json_schema_extra={"pattern": "^[A-Za-z0-9._-]{3,64}$"},
+    )
+
+
+class PasswordRequest(Body):
+    """The password that the caller has, and the one that he wants."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"example": {"current_password": "password123", "new_password": "StrongPass123!"}}
+    )
+
+    current_password: Verbatim
+    new_password: str = Field(
+        description="8 to 256 characters that are not easy to guess.",
+        json_schema_extra={"format": "password", "minLength": 8, "maxLength": 256},
     )
 
 

@@ -26,6 +26,7 @@ class Event(StrEnum):
     LOGIN_FAILED = "login_failed"
     REAUTHENTICATED = "reauthenticated"
     PASSWORD_REFUSED = "password_refused"  # noqa: S105 - a name, as below
+    PASSWORD_CHANGED = "password_changed"  # noqa: S105
     LOGGED_OUT = "logged_out"
     LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
     REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105
@@ -58,6 +59,7 @@ MEANINGS = {
     Event.LOGIN_FAILED: "A login was refused; `reason` says why, which the caller was not told.",
     Event.REAUTHENTICATED: "Somebody signed in proved his password once more; `session` goes on with new tokens.",
     Event.PASSWORD_REFUSED: "Somebody signed in gave a wrong current password, or too many: `reason` says which.",
+    Event.PASSWORD_CHANGED: "A user who gave his password has another one; `sessions` says how many others ended.",
     Event.LOGGED_OUT: "A user ended a session of his.",
     Event.LOGGED_OUT_EVERYWHERE: "A user ended all his sessions; `sessions` says how many.",
     Event.REFRESH_TOKEN_REPLAYED: "A spent refresh token came back; `session` was ended, as it may have been stolen.",

@@ -1,4 +1,6 @@
-"""POST /auth/refresh, /auth/logout and /auth/logout-all."""
+"""POST /auth/refresh, /auth/logout and /auth/logout-all; GET /sessions and DELETE /sessions/{session_id}."""
+
+import re
 
 import structlog
 from starlette.requests import Request
@@ -6,14 +8,25 @@ from starlette.responses import Response
 
 from ostiary.audit.origin import origin_of
 from ostiary.edge.source import source_in
-from ostiary.problems import InvalidCredentials, InvalidInput
+from ostiary.problems import InvalidCredentials, InvalidInput, NotFound
 from ostiary.sessions import ending
 from ostiary.sessions.refresh import RefreshTokenReplayed
-from ostiary.sessions.schemas import RefreshRequest, TokenPairOut, token_pair_response
+from ostiary.sessions.schemas import RefreshRequest, SessionPage, TokenPairOut, session_out, token_pair_response
 from ostiary.sessions.tokens import TokenPair
 from ostiary.web.body import read_json
 from ostiary.web.caller import caller_of
-from ostiary.web.endpoint import Access, Endpoint, app_of
+from ostiary.web.endpoint import Access, Endpoint, Parameter, app_of
+from ostiary.web.parameters import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    MAX_SKIP,
+    limit_parameter,
+    parse_count,
+    skip_parameter,
+)
+from ostiary.web.render import json_response
+
+_SESSION_ID = re.compile(r"[A-Za-z0-9_-]{1,32}")
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +70,31 @@ async def log_out_everywhere(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def list_own(request: Request) -> Response:
+    """Answer the caller's sessions."""
+    app, caller = app_of(request), caller_of(request)
+    skip = parse_count(request, "skip", default=0, least=0, most=MAX_SKIP)
+    limit = parse_count(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
+    found, total = await app.db.read(
+        ending.live_sessions, caller.user_id, lifetimes=app.lifetimes, skip=skip, limit=limit, now=app.clock.now()
+    )
+    items = [session_out(session, current_id=caller.session_id) for session in found]
+    return json_response({"items": items, "total": total, "skip": skip, "limit": limit})
+
+
+async def end_own(request: Request) -> Response:
+    """End one of the caller's sessions."""
+    app, caller = app_of(request), caller_of(request)
+    session_id = request.path_params["session_id"]
+    if _SESSION_ID.fullmatch(session_id) is None:
+        raise NotFound
+    await app.db.write(
+        ending.end_own_session, caller.user_id, session_id, origin=origin_of(request), now=app.clock.now()
+    )
+    log.info("logged_out", user_id=caller.user_id, session_id=session_id)
+    return Response(status_code=204)
+
+
 ENDPOINTS = (
     Endpoint(
         "POST",
@@ -87,5 +125,30 @@ ENDPOINTS = (
         tag="Authentication",
         summary="End all of the caller's sessions",
         status=204,
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/sessions",
+        list_own,
+        Access.SIGNED_IN,
+        tag="Account",
+        summary="List the caller's sessions",
+        answer=SessionPage,
+        parameters=(
+            skip_parameter("How many sessions to leave out."),
+            limit_parameter("How many sessions to answer at most."),
+        ),
+        problems=(InvalidInput,),
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/v1/sessions/{session_id}",
+        end_own,
+        Access.SIGNED_IN,
+        tag="Account",
+        summary="End one of the caller's sessions",
+        status=204,
+        parameters=(Parameter("session_id", "path", "The session's id.", {"type": "string"}),),
+        problems=(NotFound,),
     ),
 )
