@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.audit.inside import recorded
 from tests.cli.command import Installation, Outcome
+from tests.login.guessing import elsewhere
+from tests.login.inside import cheap_hashing, plant_failures, throttle_rows
 from tests.people import PASSWORD
+from tests.server import Server
 from tests.sessions.beside import rows
 
 MEMBERS = ["id", "email", "username", "is_active", "is_superuser", "created_at", "updated_at"]
@@ -203,6 +207,22 @@ def test_deleted_user_takes_everything_with_him_and_his_id_stays_spent(place: In
     assert rows(place.settings, "SELECT count(*) FROM passwords") == [(1,)]
     assert place.run("user", "show", "2").code == 1
     assert place.make("ann") == 3
+
+
+@pytest.mark.rule("LG-3", "LG-4")
+def test_user_whom_strangers_have_locked_out_is_let_in_again(place: Installation) -> None:
+    place.make("bob")
+    ann = place.make("ann")
+    with Server(place.settings, change=cheap_hashing) as server, server.client() as client:
+        for user_id in (1, ann):
+            plant_failures(server, user_id, *elsewhere(100))
+        credentials = {"email": "ann@example.com", "password": PASSWORD}
+        assert client.post("/auth/login", json=credentials).status_code == 401
+        assert place.run("user", "unlock", "ann").out == "User 2 (ann@example.com, ann) may log in from anywhere.\n"
+        assert client.post("/auth/login", json=credentials).status_code == 200
+        assert [row.user_id for row in throttle_rows(place.settings)] == [1]
+    assert ("throttle_cleared", None, ann, {}) in recorded(place.settings, about=ann)
+    assert place.run("user", "unlock", "nobody").code == 1
 
 
 def test_list_goes_page_by_page(place: Installation) -> None:

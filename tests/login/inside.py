@@ -65,15 +65,15 @@ def throttle_rows(settings: Settings) -> list[Any]:
     return write(settings, read)
 
 
-def plant_failures(server: Server, person: Person, *sources: str) -> None:
-    """Let somebody's password have been guessed at just now, from unknown places."""
+def plant_failures(server: Server, user_id: int, *sources: str) -> None:
+    """Let a user's password have been guessed at just now, from unknown places."""
     failures: dict[str, dict[str, list[int]]] = {}
     for source in sources:
         moments = failures.setdefault(network_of(source), {}).setdefault(source, [])
         moments.append(to_milliseconds(server.clock.now()))
 
     def plant(connection: Connection) -> None:
-        row = {"subject": subject_of(person.id), "user_id": person.id, "failures": json.dumps(failures)}
+        row = {"subject": subject_of(user_id), "user_id": user_id, "failures": json.dumps(failures)}
         counts = {"strangers": len(sources), "refused": 0, "updated_at": server.clock.now()}
         connection.execute(insert(login_throttles).values(row | counts))
 

@@ -33,16 +33,16 @@ def known(_server: Server, client: httpx.Client, person: Person) -> None:
 
 
 def slowed(server: Server, _client: httpx.Client, person: Person) -> None:
-    plant_failures(server, person, *elsewhere(50))
+    plant_failures(server, person.id, *elsewhere(50))
 
 
 def nearly_locked(server: Server, _client: httpx.Client, person: Person) -> None:
-    plant_failures(server, person, *elsewhere(93))
+    plant_failures(server, person.id, *elsewhere(93))
 
 
 def known_and_locked(server: Server, client: httpx.Client, person: Person) -> None:
     known(server, client, person)
-    plant_failures(server, person, *elsewhere(100))
+    plant_failures(server, person.id, *elsewhere(100))
 
 
 Past = Callable[[Server, httpx.Client, Person], None]

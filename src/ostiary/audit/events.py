@@ -25,6 +25,7 @@ class Event(StrEnum):
     LOGIN_SUCCEEDED = "login_succeeded"
     LOGIN_FAILED = "login_failed"
     REAUTHENTICATED = "reauthenticated"
+    THROTTLE_CLEARED = "throttle_cleared"
     PASSWORD_REFUSED = "password_refused"  # noqa: S105 - a name, as below
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     LOGGED_OUT = "logged_out"
@@ -58,6 +59,7 @@ MEANINGS = {
     Event.LOGIN_SUCCEEDED: "Somebody proved who he is, by the methods in `amr`; `session` is what began.",
     Event.LOGIN_FAILED: "A login was refused; `reason` says why, which the caller was not told.",
     Event.REAUTHENTICATED: "Somebody signed in proved his password once more; `session` goes on with new tokens.",
+    Event.THROTTLE_CLEARED: "An operator cleared what was counted against guesses for a user.",
     Event.PASSWORD_REFUSED: "Somebody signed in gave a wrong current password, or too many: `reason` says which.",
     Event.PASSWORD_CHANGED: "A user who gave his password has another one; `sessions` says how many others ended.",
     Event.LOGGED_OUT: "A user ended a session of his.",

@@ -18,6 +18,7 @@ from ostiary.db import Database
 from ostiary.login.deactivation import deactivate_user
 from ostiary.login.signup import create as create_user
 from ostiary.login.signup import prepare
+from ostiary.login.throttle import unlock as clear_throttle
 from ostiary.problems import NotFound
 from ostiary.users.accounts import find_user, set_active, set_superuser
 from ostiary.users.listing import Page, PageWanted, Scope, list_pages
@@ -176,6 +177,23 @@ def deactivate(
 
     user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
     _tell(user, "is deactivated, all sessions and API keys ended", as_json=as_json)
+
+
+@cli.command()
+def unlock(
+    who: Who,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Forget the failed logins of a user, so that he gets in from a new place although his account was attacked."""
+
+    async def work(database: Database, user: User) -> User:
+        await database.write(clear_throttle, user.id, origin=OPERATOR, now=SystemClock().now())
+        return user
+
+    user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
+    _tell(user, "may log in from anywhere", as_json=as_json)
 
 
 @cli.command()

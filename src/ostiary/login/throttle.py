@@ -13,6 +13,9 @@ from typing import NamedTuple
 
 from sqlalchemy import Column, Connection, Integer, String, Table, Text, delete, exists, or_, select, update
 
+from ostiary.audit.events import Event
+from ostiary.audit.origin import Origin
+from ostiary.audit.recording import record
 from ostiary.db import read_committed
 from ostiary.db.types import Moment, UserId, metadata, to_milliseconds
 from ostiary.edge.source import Source
@@ -103,6 +106,12 @@ def recovered(connection: Connection, user_id: int, source: Source, *, now: date
     """
     forget_attempts(connection, subject_of(user_id))
     remember_place(connection, approach_to_user(user_id, source, known_since=None), now=now)
+
+
+def unlock(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> None:
+    """Let an account be tried anew from everywhere, because an operator says so."""
+    forget_user(connection, user_id)
+    record(connection, Event.THROTTLE_CLEARED, origin, user_id=user_id, now=now)
 
 
 def forget_user(connection: Connection, user_id: int) -> None:
