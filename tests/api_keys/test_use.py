@@ -1,6 +1,7 @@
 """Calls with a key: who is recognised, what a key may do and what it may not (AK-1)."""
 
 import re
+import secrets
 from datetime import timedelta
 
 import httpx
@@ -17,6 +18,7 @@ from ostiary.web.permissions import PERMISSIONS
 from tests.api_keys.keys import made_key
 from tests.conftest import MakeServer
 from tests.people import Person, bearer, refresh, signed_in
+from tests.roles.planted import plant_holder, plant_role, take_role
 from tests.server import Server
 from tests.sessions.answers import assert_refused, facts, tokens_in
 from tests.sessions.beside import rows, write
@@ -67,6 +69,28 @@ def test_what_a_scope_is_worth_is_judged_at_each_use(server: Server, client: htt
     assert client.get(f"/users/{owner.id}", headers=auth).status_code == 200
     promote(True)  # noqa: FBT003
     assert client.get(f"/users/{other.id}", headers=auth).status_code == 200
+
+
+@pytest.mark.rule("AK-1", "AD-4")
+def test_a_key_does_what_both_its_scopes_and_its_owners_roles_permit(server: Server, client: httpx.Client) -> None:
+    owner, tag = signed_in(client), secrets.token_hex(4)
+    plant_role(server, f"reader-{tag}", "users:read", "audit:read")
+    plant_role(server, f"writer-{tag}", "keys:write")
+    plant_holder(server, owner.id, f"reader-{tag}", f"writer-{tag}")
+    detail_of(
+        client.post("/api-keys", json={"name": "x", "scopes": ["roles:write"]}, headers=owner.auth),
+        403,
+        code="scope_not_held",
+    )
+    reads, audits = (bearer(made_key(client, owner, scopes=[name])["key"]) for name in ("users:read", "audit:read"))
+    everybody = client.get("/users", headers=owner.auth).json()["total"]
+    assert client.get("/users", headers=reads).json()["total"] == everybody > 1
+    assert client.get("/users", headers=audits).json()["total"] == 1
+    detail_of(client.get("/audit", headers=reads), 403, code="forbidden")
+    assert client.get("/audit", headers=audits).status_code == 200
+    take_role(server, owner.id, f"reader-{tag}")
+    assert client.get("/users", headers=reads).json()["total"] == 1
+    detail_of(client.get("/audit", headers=audits), 403, code="forbidden")
 
 
 @pytest.mark.any_engine

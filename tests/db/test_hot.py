@@ -101,6 +101,12 @@ def test_a_caller_by_api_key(server: Server, client: httpx.Client) -> None:
     rows = looked_up(server, KEY_CALLER, [(key_id,) for key_id in asked])
     assert [None if row is None else row[:6] for row in rows] == [everybody.get(each) for each in asked]
     assert rows.count(None) == 1
+    plant_role(server, "some", "users:read")
+    plant_role(server, "more", "audit:read", "keys:write")
+    plant_holder(server, people[1].id, "some", "more")
+    permitted = {row[0]: row[8] for row in looked_up(server, KEY_CALLER, [(key_id,) for key_id in everybody]) if row}
+    assert permitted.pop(people[0].id) is None
+    assert set(permitted.pop(people[1].id).split()) == {"users:read", "audit:read", "keys:write"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 64, 500])

@@ -12,6 +12,7 @@ from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
 from ostiary.problems import Forbidden, InvalidCredentials, InvalidInput
+from ostiary.roles.models import written
 from ostiary.sessions.gate import Standing, admit
 from ostiary.sessions.hot import HELD_FOR_CHANGE
 from ostiary.sessions.models import held_from_stored
@@ -48,14 +49,17 @@ class WantedKey(NamedTuple):
 
 
 def wanted_key(name: str, scopes: Iterable[str], expires_at: datetime | None, *, now: datetime) -> WantedKey:
-    """Put a wish into order: each scope once, and 90 days where nothing else is said. Raises InvalidInput."""
+    """Put a wish into order: each scope once, and 90 days where nothing else is said. Raises InvalidInput.
+
+    The scopes are names of permissions.
+    """
     if expires_at is None:
         expires_at = now.replace(microsecond=0) + DEFAULT_LIFETIME
     if expires_at <= now:
         raise InvalidInput("expires_at: must be in the future")
     if expires_at > now + LONGEST_LIFETIME:
         raise InvalidInput(f"expires_at: must be at most {LONGEST_LIFETIME.days} days ahead")
-    return WantedKey(name, tuple(sorted(set(scopes))), expires_at)
+    return WantedKey(name, tuple(written(set(scopes)).split()), expires_at)
 
 
 def make_own_key(

@@ -36,13 +36,13 @@ def _recognise(presented: PresentedKey, row: Row | None, now: datetime, last_use
     """Answer who presents a key, given what KEY_CALLER found. Raises InvalidCredentials."""
     if row is None:
         raise InvalidCredentials(reason="API key: no such key or owner")
-    user_id, owner_id, is_active, is_superuser, key_hash, scopes, expires_at, last_used_at = row
+    user_id, owner_id, is_active, is_superuser, key_hash, scopes, expires_at, last_used_at, may = row
     if not same(presented.key_hash, key_hash):
         raise InvalidCredentials(reason="API key: wrong secret")
     standing = Standing(user_id, owner_id, bool(is_active), None, None, from_milliseconds(expires_at))
     admit(standing, user_id=owner_id, now=now)
     last_uses.note(presented.id, from_milliseconds(last_used_at or 0), now)
-    held = Rights.of(is_superuser=bool(is_superuser)).permissions
+    held = Rights.of(is_superuser=bool(is_superuser), granted=(may or "").split()).permissions
     return Caller(
         user_id=user_id,
         session_id="",

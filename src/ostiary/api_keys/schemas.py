@@ -66,7 +66,7 @@ class APIKeyOut(BaseModel):
 
     id: str
     name: str
-    scopes: list[str] = Field(description="In alphabetical order.")
+    scopes: list[str] = Field(description="In the order in which permissions are listed.")
     created_at: str
     expires_at: str
     last_used_at: str | None = Field(description="To the minute; null for a key that was never used.")
@@ -79,7 +79,7 @@ class NewAPIKeyOut(BaseModel):
 
     id: str
     name: str
-    scopes: list[str] = Field(description="In alphabetical order.")
+    scopes: list[str] = Field(description="In the order in which permissions are listed.")
     created_at: str
     expires_at: str
     key: str = Field(description="Goes into Authorization: Bearer.")

@@ -3,7 +3,8 @@
 from ostiary.db.hot import Change, Lookup, Selection, Statement
 from ostiary.sessions.models import sessions
 
-_HELD_ROLES = "FROM user_roles h JOIN roles r ON r.name = h.role WHERE h.user_id = "
+HELD_ROLES = "FROM user_roles h JOIN roles r ON r.name = h.role WHERE h.user_id = "
+"""The roles of a user, whose id follows."""
 _COLUMNS = (
     "u.id, s.user_id, u.is_active, u.is_superuser, s.revoked_at, s.revoked_because, s.expires_at, s.last_used_at, "
     "s.authenticated_at"
@@ -11,11 +12,11 @@ _COLUMNS = (
 
 CALLER = Lookup(
     sqlite=(
-        f"SELECT {_COLUMNS}, (SELECT group_concat(r.permissions, ' ') {_HELD_ROLES}u.id) "
+        f"SELECT {_COLUMNS}, (SELECT group_concat(r.permissions, ' ') {HELD_ROLES}u.id) "
         "FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = ?"
     ),
     postgresql=(
-        f"SELECT {_COLUMNS}, (SELECT string_agg(r.permissions, ' ') {_HELD_ROLES}u.id) "
+        f"SELECT {_COLUMNS}, (SELECT string_agg(r.permissions, ' ') {HELD_ROLES}u.id) "
         "FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, n) "
         "LEFT JOIN sessions s ON s.id = asked.id LEFT JOIN users u ON u.id = s.user_id ORDER BY asked.n"
     ),
@@ -28,8 +29,8 @@ _HELD = (
     "s.refresh_hash, s.rotated_at, s.refresh_expires_at, s.expires_at, s.revoked_at, s.revoked_because, "
     "u.id, u.is_active, u.is_superuser"
 )
-_ROLES_SQLITE = f"(SELECT group_concat(r.name || ' ' || r.permissions, ',') {_HELD_ROLES}u.id)"
-_ROLES_POSTGRESQL = f"(SELECT string_agg(r.name || ' ' || r.permissions, ',') {_HELD_ROLES}u.id)"
+_ROLES_SQLITE = f"(SELECT group_concat(r.name || ' ' || r.permissions, ',') {HELD_ROLES}u.id)"
+_ROLES_POSTGRESQL = f"(SELECT string_agg(r.name || ' ' || r.permissions, ',') {HELD_ROLES}u.id)"
 
 HELD_FOR_CHANGE = Selection(
     sqlite=(
@@ -63,7 +64,7 @@ ROTATION = Change(
 USER_FOR_SESSION = Statement("UPDATE users SET last_login_at = ?2 WHERE id = ?1 RETURNING id, is_active, is_superuser")
 """Locks the user whose session is about to begin, notes the login, and answers what the gate asks of him."""
 
-ROLES_FOR_SESSION = Statement(f"SELECT r.name || ' ' || r.permissions {_HELD_ROLES}?1")
+ROLES_FOR_SESSION = Statement(f"SELECT r.name || ' ' || r.permissions {HELD_ROLES}?1")
 """A user's roles, each with what it permits: `name permission permission`."""
 
 NEW_SESSION = Statement(
