@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from starlette.types import ASGIApp
 
 from ostiary.accounts import routes as accounts_routes
+from ostiary.administration import routes as administration_routes
 from ostiary.api_keys import routes as api_keys_routes
 from ostiary.api_keys.format import PREFIX, read_key
 from ostiary.api_keys.recognition import identify_by_key
@@ -61,6 +62,7 @@ ENDPOINTS = (
     *accounts_routes.ENDPOINTS,  # before users': "me" is no user_id
     *sessions_routes.ENDPOINTS,
     *users_routes.ENDPOINTS,
+    *administration_routes.ENDPOINTS,
     *api_keys_routes.ENDPOINTS,
     *keys_routes.ENDPOINTS,
     *audit_routes.ENDPOINTS,

@@ -68,8 +68,9 @@ class Client:
         return response
 
     def forget_person(self) -> None:
-        """Let somebody else be the next who is signed in."""
-        self.__dict__.pop("person", None)
+        """Let others be the next who are signed in: these may be gone."""
+        for who in ("person", "superuser"):
+            self.__dict__.pop(who, None)
 
     def caller(self, name: str) -> Person:
         """Somebody who is signed in and may call the operation."""
@@ -123,7 +124,7 @@ class Client:
                 return {"password": self.person.password}
             case "changePassword":
                 return {"current_password": self.person.password, "new_password": f"{self.person.password}-2"}
-            case "updateMe":
+            case "updateMe" | "updateUser":
                 return {"username": newcomer()["username"]}
             case "updateProfile":
                 return {"language": "de", "metadata": {"theme": "dark"}}
@@ -153,7 +154,7 @@ def succeed(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
 
 def bad_request(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
     if BY_ID[name].body is not None:
-        return client.call(name, json={"email": 1, "metadata": 1})
+        return client.call(name, json={"email": 1, "username": 1, "metadata": 1})
     return client.call(name, place="first", params={"limit": "0"})
 
 

@@ -110,7 +110,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", 
     ("path", "allowed"),
     [
         ("/users", {"GET", "HEAD", "POST"}),
-        ("/users/1", {"GET", "HEAD"}),
+        ("/users/1", {"DELETE", "GET", "HEAD", "PATCH"}),
         ("/auth/login", {"POST"}),
         ("/auth/refresh", {"POST"}),
         ("/health", {"GET", "HEAD"}),
@@ -178,7 +178,7 @@ def test_a_token_is_taken_in_one_header_only_and_its_scheme_in_any_case(client: 
     [
         ("GET", "/nowhere", 404),
         ("PUT", "/auth/login", 405),
-        ("DELETE", "/users/1", 405),
+        ("PUT", "/users/1", 405),
         ("POST", "/users", 400),
         ("POST", "/auth/login", 400),
         ("POST", "/auth/refresh", 400),

@@ -8,6 +8,7 @@ import pytest
 from starlette.routing import Route
 
 from tests.conftest import settings_for_tests
+from tests.login.inside import promote
 from tests.people import Person, bearer, log_in, newcomer, sign_up, signed_in
 from tests.server import Server
 from tests.web.conftest import MakeEdge
@@ -55,8 +56,8 @@ ASKED = [
     Asked("GET", "/api/v1/health/", 404, 404),
     Asked("GET", "/api/v1/auth/login", 405, 405),
     Asked("PUT", "/api/v1/users", 405, 405),
-    Asked("DELETE", "/api/v1/users/1", 405, 405),
-    Asked("PATCH", "/api/v1/users/abc", 405, 405),
+    Asked("PUT", "/api/v1/users/1", 405, 405),
+    Asked("PUT", "/api/v1/users/abc", 405, 405),
     Asked("OPTIONS", "/api/v1/users", 405, 405),
     Asked("PROPFIND", "/api/v1/users/1", 405, 405),
     Asked("GET", "/api/v1/auth/logout", 405, 405),
@@ -74,6 +75,10 @@ ASKED = [
     Asked("GET", "/api/v1/users/{other_id}x", 401, 400),
     Asked("GET", "/api/v1/users/abc", 401, 400),
     Asked("GET", "/api/v1/users/999999999999999999999", 401, 404),
+    Asked("PATCH", "/api/v1/users/{own_id}", 401, 403),
+    Asked("PATCH", "/api/v1/users/abc", 401, 403),
+    Asked("DELETE", "/api/v1/users/{other_id}", 401, 403),
+    Asked("DELETE", "/api/v1/users/{other_id}/sessions", 401, 403),
     Asked("GET", "/.well-known/jwks.json", 200, 200),
     Asked("GET", "/docs", 200, 200),
     Asked("GET", "/openapi.json", 200, 200),
@@ -84,8 +89,8 @@ PROBES = ["/api/v1/health", "/livez", "/readyz"]
 METHODS = {
     "/api/v1/health": "GET, HEAD",
     "/api/v1/users": "GET, HEAD, POST",
-    "/api/v1/users/1": "GET, HEAD",
-    "/api/v1/users/abc": "GET, HEAD",
+    "/api/v1/users/1": "DELETE, GET, HEAD, PATCH",
+    "/api/v1/users/abc": "DELETE, GET, HEAD, PATCH",
     "/api/v1/auth/login": "POST",
     "/api/v1/auth/refresh": "POST",
     "/api/v1/auth/logout": "POST",
@@ -233,6 +238,7 @@ def test_allow_names_every_method_of_the_path(api: httpx.Client, root: httpx.Cli
 
 def test_head_answers_as_get_does_but_for_the_body(edge: Server, api: httpx.Client, root: httpx.Client) -> None:
     person = signed_in(api)
+    promote(edge, person)
     routes = [route for route in edge.application.routes if isinstance(route, Route) and "GET" in (route.methods or ())]
     assert len(routes) > 6
     for route in routes:

@@ -30,6 +30,7 @@ class Event(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105
     LOGGED_OUT = "logged_out"
     LOGGED_OUT_EVERYWHERE = "logged_out_everywhere"
+    SESSIONS_ENDED = "sessions_ended"
     REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105
 
     # API keys
@@ -64,6 +65,7 @@ MEANINGS = {
     Event.PASSWORD_CHANGED: "A user who gave his password has another one; `sessions` says how many others ended.",
     Event.LOGGED_OUT: "A user ended a session of his.",
     Event.LOGGED_OUT_EVERYWHERE: "A user ended all his sessions; `sessions` says how many.",
+    Event.SESSIONS_ENDED: "An administrator ended all sessions of a user; `sessions` says how many.",
     Event.REFRESH_TOKEN_REPLAYED: "A spent refresh token came back; `session` was ended, as it may have been stolen.",
     Event.API_KEY_CREATED: "A user got the API key `key`, which may use `scopes`.",
     Event.API_KEY_REVOKED: "A user's API key `key` was removed.",

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Connection, ForeignKey, String, Table, Text, select
+from sqlalchemy import Column, Connection, ForeignKey, Index, String, Table, Text, select
 
 from ostiary.db.types import Moment, UserId, metadata
 from ostiary.problems import NotFound
@@ -25,8 +25,9 @@ user_roles = Table(
     "user_roles",
     metadata,
     Column("user_id", UserId, ForeignKey("users.id", ondelete="CASCADE"), primary_key=True),
-    Column("role", String(64), ForeignKey("roles.name"), primary_key=True, index=True),
+    Column("role", String(64), ForeignKey("roles.name"), primary_key=True),
     Column("granted_at", Moment, nullable=False),
+    Index(None, "role", "user_id"),
 )
 """Who has which role. That somebody has it keeps a role from being deleted."""
 

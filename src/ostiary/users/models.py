@@ -5,28 +5,46 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Boolean, Column, Connection, Identity, Row, Select, String, Table, select
+from sqlalchemy import Boolean, Column, Connection, Identity, Index, Row, Select, String, Table, or_, select
 
 from ostiary.db.types import Moment, UserId, from_milliseconds, metadata
 
 MAX_ID = 2**63 - 1
+
+
+def _key(length: int) -> String:
+    """Answer the type of a key, which both engines compare by its bytes: keys that begin alike lie together."""
+    return String(length).with_variant(String(length, collation="C"), "postgresql")
+
 
 users = Table(
     "users",
     metadata,
     Column("id", UserId, Identity(always=False), primary_key=True),
     Column("email", String(254), nullable=False),
-    Column("email_key", String(254), nullable=False, unique=True),
+    Column("email_key", _key(254), nullable=False, unique=True),
     Column("username", String(64), nullable=False),
-    Column("username_key", String(64), nullable=False, unique=True),
+    Column("username_key", _key(64), nullable=False, unique=True),
     Column("is_active", Boolean, nullable=False),
-    Column("is_superuser", Boolean, nullable=False, index=True),
+    Column("is_superuser", Boolean, nullable=False),
     Column("created_at", Moment, nullable=False),
     Column("updated_at", Moment, nullable=False),
     Column("email_verified_at", Moment),
     Column("last_login_at", Moment),
     sqlite_autoincrement=True,  # an id is never given out twice, the newest user's neither
 )
+_unusual = or_(~users.c.is_active, users.c.is_superuser)
+Index("ix_users_class", users.c.is_active, users.c.is_superuser, users.c.id)
+Index("ix_users_class_created_at", users.c.is_active, users.c.is_superuser, users.c.created_at, users.c.id)
+for _name in ("email_key", "username_key"):
+    Index(
+        f"ix_users_unusual_{_name}",
+        users.c.is_active,
+        users.c.is_superuser,
+        users.c[_name],
+        sqlite_where=_unusual,
+        postgresql_where=_unusual,
+    )
 
 
 @dataclass(frozen=True, slots=True)

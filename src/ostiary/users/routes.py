@@ -1,4 +1,4 @@
-"""Reading users: GET /users/{user_id} and GET /users. Sign-up is in `login`, since it needs a password."""
+"""Reading users one by one and page by page. Sign-up is in `login`, since it needs a password."""
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -7,7 +7,7 @@ from ostiary.context import App
 from ostiary.problems import InvalidInput, NotFound
 from ostiary.users.listing import DirectoryVisibility, PageWanted, Scope, Wanted, scope_of
 from ostiary.users.models import MAX_ID
-from ostiary.users.schemas import UserOut, UserPage, user_json
+from ostiary.users.schemas import UserOut, user_json
 from ostiary.web.caller import Caller, caller_of
 from ostiary.web.endpoint import Access, APIKeys, Endpoint, Parameter, app_of
 from ostiary.web.parameters import (
@@ -15,9 +15,7 @@ from ostiary.web.parameters import (
     INTEGER,
     MAX_LIMIT,
     MAX_SKIP,
-    limit_parameter,
     parse_count,
-    skip_parameter,
 )
 from ostiary.web.render import JSON
 
@@ -26,21 +24,21 @@ async def read_user(request: Request) -> Response:
     """Answer one user."""
     app, caller = app_of(request), caller_of(request)
     user_id = parse_user_id(request.path_params["user_id"])
-    user = await app.user_reads(Wanted(user_id, _scope(app, caller)))
+    user = await app.user_reads(Wanted(user_id, scope_for(app, caller)))
     return JSON(user_json(user).encode())
 
 
 async def read_page(request: Request) -> Response:
-    """Answer one page of users."""
+    """Answer one page of all users, which is what is asked for most; `administration` finds some of them."""
     app, caller = app_of(request), caller_of(request)
     skip = parse_count(request, "skip", default=0, least=0, most=MAX_SKIP)
     limit = parse_count(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
-    page = await app.user_pages(PageWanted(_scope(app, caller), skip, limit))
+    page = await app.user_pages(PageWanted(scope_for(app, caller), skip, limit))
     items = ",".join(map(user_json, page.items))
     return JSON(f'{{"items":[{items}],"total":{page.total},"skip":{skip},"limit":{limit}}}'.encode())
 
 
-def _scope(app: App, caller: Caller) -> Scope:
+def scope_for(app: App, caller: Caller) -> Scope:
     """Decide whom a caller sees. What an API key sees beside its owner, its scopes must name (AK-1)."""
     visibility = DirectoryVisibility.SELF
     if caller.has_session:
@@ -59,24 +57,8 @@ def parse_user_id(text: str) -> int:
     return int(digits)
 
 
-_USER_ID = Parameter("user_id", "path", "The user's id.", {"type": "integer", "minimum": 1, "maximum": MAX_ID})
+USER_ID = Parameter("user_id", "path", "The user's id.", {"type": "integer", "minimum": 1, "maximum": MAX_ID})
 ENDPOINTS = (
-    Endpoint(
-        "GET",
-        "/api/v1/users",
-        read_page,
-        Access.SIGNED_IN,
-        tag="Users",
-        summary="List users",
-        answer=UserPage,
-        parameters=(
-            skip_parameter("How many users to leave out."),
-            limit_parameter("How many users to answer at most."),
-        ),
-        api_keys=APIKeys.READ_THEIR_OWNER,
-        problems=(InvalidInput,),
-        is_hot=True,
-    ),
     Endpoint(
         "GET",
         "/api/v1/users/{user_id}",
@@ -85,7 +67,7 @@ ENDPOINTS = (
         tag="Users",
         summary="Get user by ID",
         answer=UserOut,
-        parameters=(_USER_ID,),
+        parameters=(USER_ID,),
         api_keys=APIKeys.READ_THEIR_OWNER,
         problems=(InvalidInput, NotFound),
         is_hot=True,

@@ -1,0 +1,1 @@
+"""What administrators do with users: finding them, changing them, ending their sessions, starting resets, inviting."""

@@ -1,0 +1,121 @@
+"""What administrators call: finding users, changing and deleting them, seeing and ending their sessions."""
+
+import structlog
+from starlette.requests import Request
+from starlette.responses import Response
+
+from ostiary.administration.authority import Administrator, RightsExceeded
+from ostiary.administration.changing import Changes, change_as, end_sessions_as, remove_as
+from ostiary.administration.finding import HEADERS, PARAMETERS, list_users
+from ostiary.administration.schemas import ChangeUserRequest
+from ostiary.administration.searching import SearchTooBroad
+from ostiary.audit.origin import origin_of
+from ostiary.problems import Forbidden, InvalidInput, NotFound
+from ostiary.users.accounts import LastSuperuser, UsernameTaken
+from ostiary.users.address import parse_username
+from ostiary.users.routes import USER_ID, parse_user_id, scope_for
+from ostiary.users.schemas import UserOut, UserPage, user_out
+from ostiary.web.body import read_json
+from ostiary.web.caller import caller_of
+from ostiary.web.cursors import CursorInvalid
+from ostiary.web.endpoint import Access, APIKeys, Endpoint, app_of
+from ostiary.web.render import json_response
+
+log = structlog.get_logger(__name__)
+
+
+async def patch_user(request: Request) -> Response:
+    """Change what the body names."""
+    app = app_of(request)
+    user_id = parse_user_id(request.path_params["user_id"])
+    body = await read_json(request, ChangeUserRequest)
+    named = body.model_dump(include=body.model_fields_set)
+    if "username" in named:
+        parse_username(body.username)
+    changes = Changes(**named)
+    user = await app.db.write(
+        change_as, user_id, changes, by=_administrator(request), origin=origin_of(request), now=app.clock.now()
+    )
+    log.info("user_changed", user_id=user_id, by=caller_of(request).user_id, members=sorted(named))
+    return json_response(user_out(user))
+
+
+async def delete_user(request: Request) -> Response:
+    """Remove a user with all that belongs to him."""
+    app = app_of(request)
+    user_id = parse_user_id(request.path_params["user_id"])
+    await app.db.write(remove_as, user_id, by=_administrator(request), origin=origin_of(request), now=app.clock.now())
+    log.info("user_deleted", user_id=user_id, by=caller_of(request).user_id)
+    return Response(status_code=204)
+
+
+async def delete_sessions(request: Request) -> Response:
+    """End all sessions of a user."""
+    app = app_of(request)
+    user_id = parse_user_id(request.path_params["user_id"])
+    ended = await app.db.write(
+        end_sessions_as, user_id, by=_administrator(request), origin=origin_of(request), now=app.clock.now()
+    )
+    log.info("sessions_ended", user_id=user_id, by=caller_of(request).user_id, sessions=ended)
+    return Response(status_code=204)
+
+
+def _administrator(request: Request) -> Administrator:
+    """Answer who acts here on others."""
+    caller = caller_of(request)
+    return Administrator(caller.user_id, caller.rights, scope_for(app_of(request), caller))
+
+
+ENDPOINTS = (
+    Endpoint(
+        "GET",
+        "/api/v1/users",
+        list_users,
+        Access.SIGNED_IN,
+        tag="Users",
+        summary="List users",
+        answer=UserPage,
+        parameters=PARAMETERS,
+        problems=(InvalidInput, SearchTooBroad, CursorInvalid),
+        headers=HEADERS,
+        api_keys=APIKeys.READ_THEIR_OWNER,
+        is_hot=True,
+    ),
+    Endpoint(
+        "PATCH",
+        "/api/v1/users/{user_id}",
+        patch_user,
+        Access.SIGNED_IN,
+        tag="Administration",
+        summary="Change a user",
+        permission="users:write",
+        answer=UserOut,
+        body=ChangeUserRequest,
+        parameters=(USER_ID,),
+        problems=(InvalidInput, UsernameTaken, Forbidden, RightsExceeded, LastSuperuser, NotFound),
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/v1/users/{user_id}",
+        delete_user,
+        Access.SIGNED_IN,
+        tag="Administration",
+        summary="Delete a user and everything that belongs to him",
+        permission="users:delete",
+        status=204,
+        parameters=(USER_ID,),
+        problems=(InvalidInput, Forbidden, RightsExceeded, LastSuperuser, NotFound),
+    ),
+    Endpoint(
+        "DELETE",
+        "/api/v1/users/{user_id}/sessions",
+        delete_sessions,
+        Access.SIGNED_IN,
+        tag="Administration",
+        summary="End all sessions of a user",
+        permission="sessions:write",
+        status=204,
+        parameters=(USER_ID,),
+        problems=(InvalidInput, Forbidden, RightsExceeded, NotFound),
+    ),
+)
