@@ -152,6 +152,9 @@ def test_who_is_not_to_be_seen_answers_like_nobody(make_server: MakeServer) -> N
         for _, call in CALLS:
             hidden, absent = call(client, by, other.id), call(client, by, 999_999_999)
             assert (hidden.status_code, hidden.json()) == (absent.status_code, absent.json()) == (404, NOT_FOUND)
+        hidden, absent = (client.get(f"/users/{n}/sessions", headers=by.auth) for n in (other.id, 999_999_999))
+        assert (hidden.status_code, hidden.json()) == (absent.status_code, absent.json()) == (404, NOT_FOUND)
+        assert client.get(f"/users/{by.id}/sessions", headers=by.auth).json()["items"][0]["current"] is True
         assert state_of(server, other.id) == (other.user["username"], True, False)
 
 
@@ -178,6 +181,10 @@ def test_deactivating_ends_everything_at_once_and_for_good(client: httpx.Client,
 def test_ending_sessions_leaves_the_user_as_he_is(server: Server, client: httpx.Client, admin: Person) -> None:
     person, other = signed_in(client), signed_in(client)
     second = log_in(client, person)
+    seen = client.get(f"/users/{person.id}/sessions", headers=admin.auth).json()
+    own = client.get("/sessions", headers=person.auth).json()
+    assert seen == own | {"items": [session | {"current": False} for session in own["items"]]}
+    assert seen["total"] == 2
     answer = client.delete(f"/users/{person.id}/sessions", headers=admin.auth)
     assert (answer.status_code, answer.content) == (204, b"")
     for one in (person, second):
@@ -186,6 +193,8 @@ def test_ending_sessions_leaves_the_user_as_he_is(server: Server, client: httpx.
     assert works(client, other.access_token)
     assert works(client, log_in(client, person).access_token)
     assert recorded(server, person.id) == [("sessions_ended", admin.id)]
+    page = client.get(f"/users/{person.id}/sessions?limit=1", headers=admin.auth).json()
+    assert (len(page["items"]), page["total"], page["skip"], page["limit"]) == (1, 1, 0, 1)
 
 
 @pytest.mark.rule("AD-6", "TK-7")

@@ -256,3 +256,44 @@ def test_json_stands_alone_on_standard_output(place: Installation, tmp_path: Pat
     assert json.loads(outcome.out)["id"] == 1
     assert re.fullmatch(r"A new installation was made: .*\n", outcome.err)
     assert tmp_path.exists()
+
+
+def test_list_finds_some_in_an_order(place: Installation) -> None:
+    place.make("root", is_superuser=True)
+    for name in ("carl", "anna", "Anton"):
+        place.make(name)
+    place.run("user", "deactivate", "anna")
+
+    def found(*options: str) -> list[str]:
+        listed = place.run("user", "list", "--json", *options).json
+        assert listed["total"] == len(listed["items"])
+        return [user["username"] for user in listed["items"]]
+
+    assert found("--q", "AN") == ["anna", "Anton"]
+    assert found("--sort", "-username") == ["root", "carl", "Anton", "anna"]
+    assert found("--inactive") == ["anna"]
+    assert found("--active", "--no-superuser", "--sort=email") == ["Anton", "carl"]
+    assert found("--superuser") == ["root"]
+    assert found("--role", "nobody-has-it") == []
+    shown = place.run("user", "list", "--active", "--limit", "2")
+    assert shown.err == "2 of 3 users; more with --skip 2\n"
+    assert place.run("user", "list", "--sort", "password").code == 2
+
+
+@pytest.mark.rule("TK-6", "TK-7")
+def test_sessions_are_shown_and_ended(place: Installation) -> None:
+    ann = place.make("ann")
+    assert place.run("user", "sessions", "ann", "--json").json["items"] == []
+    with place.serving() as client:
+        answer = client.post("/auth/login", json={"email": "ann@example.com", "password": PASSWORD})
+        access = {"Authorization": f"Bearer {answer.json()['access_token']}"}
+        [session] = place.run("user", "sessions", "ann", "--json").json["items"]
+        assert session["id"] == client.get("/sessions", headers=access).json()["items"][0]["id"]
+        assert session["ip"] == "127.0.0.1"
+        assert session["id"] in place.run("user", "sessions", "ANN@example.com").out
+        ended = place.run("user", "end-sessions", "ann")
+        assert ended.out == "User 1 (ann@example.com, ann) is signed out of 1 session.\n"
+        assert client.get("/sessions", headers=access).status_code == 401
+    assert place.run("user", "end-sessions", "ann", "--json").json == {"user_id": ann, "sessions": 0}
+    events = "SELECT event, origin FROM audit_log WHERE event = 'sessions_ended'"
+    assert rows(place.settings, events) == [("sessions_ended", "operator")] * 2

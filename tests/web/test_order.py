@@ -78,6 +78,7 @@ ASKED = [
     Asked("PATCH", "/api/v1/users/{own_id}", 401, 403),
     Asked("PATCH", "/api/v1/users/abc", 401, 403),
     Asked("DELETE", "/api/v1/users/{other_id}", 401, 403),
+    Asked("GET", "/api/v1/users/{other_id}/sessions", 401, 403),
     Asked("DELETE", "/api/v1/users/{other_id}/sessions", 401, 403),
     Asked("GET", "/.well-known/jwks.json", 200, 200),
     Asked("GET", "/docs", 200, 200),

@@ -6,12 +6,13 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from ostiary.accounts.closing import close_account
-from ostiary.administration.authority import Administrator, RightsExceeded, admit
+from ostiary.administration.authority import Administrator, RightsExceeded, admit, visible
 from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
 from ostiary.login.deactivation import deactivate_user
-from ostiary.sessions.ending import end_all_sessions
+from ostiary.sessions.ending import LiveSession, end_all_sessions, live_sessions
+from ostiary.sessions.rotation import Lifetimes
 from ostiary.users.accounts import rename, set_active, set_superuser
 from ostiary.users.models import User
 
@@ -60,6 +61,21 @@ def remove_as(connection: Connection, user_id: int, *, by: Administrator, origin
     user, _ = admit(connection, user_id, by, "users:delete")
     close_account(connection, user_id, origin=origin, now=now)
     return user
+
+
+def sessions_as(
+    connection: Connection,
+    user_id: int,
+    *,
+    by: Administrator,
+    lifetimes: Lifetimes,
+    skip: int,
+    limit: int,
+    now: datetime,
+) -> tuple[list[LiveSession], int]:
+    """Answer some of the sessions of a user whom an administrator sees, and how many there are. Raises NotFound."""
+    visible(connection, user_id, by)
+    return live_sessions(connection, user_id, lifetimes=lifetimes, skip=skip, limit=limit, now=now)
 
 
 def end_sessions_as(connection: Connection, user_id: int, *, by: Administrator, origin: Origin, now: datetime) -> int:

@@ -5,12 +5,13 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from ostiary.administration.authority import Administrator, RightsExceeded
-from ostiary.administration.changing import Changes, change_as, end_sessions_as, remove_as
+from ostiary.administration.changing import Changes, change_as, end_sessions_as, remove_as, sessions_as
 from ostiary.administration.finding import HEADERS, PARAMETERS, list_users
 from ostiary.administration.schemas import ChangeUserRequest
 from ostiary.administration.searching import SearchTooBroad
 from ostiary.audit.origin import origin_of
 from ostiary.problems import Forbidden, InvalidInput, NotFound
+from ostiary.sessions.schemas import SessionPage, session_out
 from ostiary.users.accounts import LastSuperuser, UsernameTaken
 from ostiary.users.address import parse_username
 from ostiary.users.routes import USER_ID, parse_user_id, scope_for
@@ -19,6 +20,14 @@ from ostiary.web.body import read_json
 from ostiary.web.caller import caller_of
 from ostiary.web.cursors import CursorInvalid
 from ostiary.web.endpoint import Access, APIKeys, Endpoint, app_of
+from ostiary.web.parameters import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    MAX_SKIP,
+    limit_parameter,
+    parse_count,
+    skip_parameter,
+)
 from ostiary.web.render import json_response
 
 log = structlog.get_logger(__name__)
@@ -47,6 +56,20 @@ async def delete_user(request: Request) -> Response:
     await app.db.write(remove_as, user_id, by=_administrator(request), origin=origin_of(request), now=app.clock.now())
     log.info("user_deleted", user_id=user_id, by=caller_of(request).user_id)
     return Response(status_code=204)
+
+
+async def list_sessions(request: Request) -> Response:
+    """Answer a user's sessions."""
+    app, caller = app_of(request), caller_of(request)
+    user_id = parse_user_id(request.path_params["user_id"])
+    skip = parse_count(request, "skip", default=0, least=0, most=MAX_SKIP)
+    limit = parse_count(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
+    by = _administrator(request)
+    found, total = await app.db.read(
+        sessions_as, user_id, by=by, lifetimes=app.lifetimes, skip=skip, limit=limit, now=app.clock.now()
+    )
+    items = [session_out(session, current_id=caller.session_id) for session in found]
+    return json_response({"items": items, "total": total, "skip": skip, "limit": limit})
 
 
 async def delete_sessions(request: Request) -> Response:
@@ -105,6 +128,23 @@ ENDPOINTS = (
         status=204,
         parameters=(USER_ID,),
         problems=(InvalidInput, Forbidden, RightsExceeded, LastSuperuser, NotFound),
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/users/{user_id}/sessions",
+        list_sessions,
+        Access.SIGNED_IN,
+        tag="Administration",
+        summary="List a user's sessions",
+        permission="sessions:write",
+        answer=SessionPage,
+        parameters=(
+            USER_ID,
+            skip_parameter("How many sessions to leave out."),
+            limit_parameter("How many sessions to answer at most."),
+        ),
+        problems=(InvalidInput, Forbidden, NotFound),
+        name="listUserSessions",
     ),
     Endpoint(
         "DELETE",

@@ -1,7 +1,7 @@
 """`ostiary user …`: making, showing and changing users."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeAlias
+from typing import Annotated
 
 import typer
 
@@ -11,7 +11,10 @@ from ostiary.cli.asking import ask_password, confirm, read_password
 from ostiary.cli.moving.exports import export_users
 from ostiary.cli.moving.imports import import_users
 from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, Yes, with_app, with_database
-from ostiary.cli.output import print_facts, print_json, print_table, yes_or_no
+from ostiary.cli.output import print_facts, print_json, yes_or_no
+from ostiary.cli.users.listing import list_users
+from ostiary.cli.users.sessions import end_sessions, list_sessions
+from ostiary.cli.users.who import Who, find, name_of
 from ostiary.clock import SystemClock
 from ostiary.context import App
 from ostiary.db import Database
@@ -19,20 +22,17 @@ from ostiary.login.deactivation import deactivate_user
 from ostiary.login.signup import create as create_user
 from ostiary.login.signup import prepare
 from ostiary.login.throttle import unlock as clear_throttle
-from ostiary.problems import NotFound
-from ostiary.users.accounts import find_user, set_active, set_superuser
-from ostiary.users.listing import Page, PageWanted, Scope, list_pages
+from ostiary.users.accounts import set_active, set_superuser
 from ostiary.users.models import User
-from ostiary.users.schemas import timestamp, user_out
-
-MOST_LISTED = 10_000
+from ostiary.users.schemas import user_out
 
 cli = typer.Typer(no_args_is_help=True, add_completion=False)
 
 cli.command("import")(import_users)
 cli.command("export")(export_users)
-
-Who: TypeAlias = Annotated[str, typer.Argument(metavar="WHO", help="Id, e-mail address or username.")]
+cli.command("list")(list_users)
+cli.command("sessions")(list_sessions)
+cli.command("end-sessions")(end_sessions)
 
 
 @cli.command()
@@ -58,46 +58,6 @@ def create(
     _tell(user, "was made, a superuser" if superuser else "was made", as_json=as_json)
 
 
-@cli.command("list")
-def list_(
-    skip: Annotated[int, typer.Option(min=0, max=2**53 - 1, help="How many to leave out.")] = 0,
-    limit: Annotated[int, typer.Option(min=1, max=MOST_LISTED, help="How many to print at most.")] = 100,
-    as_json: AsJSON = False,
-    data_dir: DataDir = None,
-    database_url: DatabaseURL = None,
-) -> None:
-    """Print users in the order of their ids, a page at a time."""
-
-    async def work(database: Database) -> Page:
-        [answer] = await database.read(list_pages, [PageWanted(Scope(), skip, limit)])
-        if isinstance(answer, Exception):
-            raise answer
-        return answer
-
-    page = with_database(work, data_dir=data_dir, database_url=database_url)
-    if as_json:
-        items = [user_out(user) for user in page.items]
-        print_json({"items": items, "total": page.total, "skip": skip, "limit": limit})
-        return
-    print_table(
-        ("ID", "E-mail", "Username", "Active", "Superuser", "Created (UTC)"),
-        (
-            (
-                str(user.id),
-                user.email,
-                user.username,
-                yes_or_no(user.is_active),
-                yes_or_no(user.is_superuser),
-                timestamp(user.created_at),
-            )
-            for user in page.items
-        ),
-    )
-    after = skip + len(page.items)
-    more = f"; more with --skip {after}" if page.items and after < page.total else ""
-    typer.echo(f"{len(page.items)} of {page.total} users{more}", err=True)
-
-
 @cli.command()
 def show(
     who: Who,
@@ -106,7 +66,7 @@ def show(
     database_url: DatabaseURL = None,
 ) -> None:
     """Print one user."""
-    user = with_database(lambda database: _find(database, who), data_dir=data_dir, database_url=database_url)
+    user = with_database(lambda database: find(database, who), data_dir=data_dir, database_url=database_url)
     if as_json:
         print_json(user_out(user))
     else:
@@ -206,8 +166,8 @@ def delete(
 ) -> None:
     """Remove a user with everything that belongs to him, for good; not the last active superuser."""
     if not yes:
-        user = with_database(lambda database: _find(database, who), data_dir=data_dir, database_url=database_url)
-        confirm(f"Delete {_name(user)}, and everything that belongs to this account, for good?")
+        user = with_database(lambda database: find(database, who), data_dir=data_dir, database_url=database_url)
+        confirm(f"Delete {name_of(user)}, and everything that belongs to this account, for good?")
         who = str(user.id)
 
     async def work(database: Database, user: User) -> User:
@@ -222,27 +182,16 @@ def _on(who: str, work: Callable[[Database, User], Awaitable[User]]) -> Callable
     """Find somebody, and do something with him."""
 
     async def find_and_work(database: Database) -> User:
-        return await work(database, await _find(database, who))
+        return await work(database, await find(database, who))
 
     return find_and_work
-
-
-async def _find(database: Database, who: str) -> User:
-    try:
-        return await database.read(find_user, who)
-    except NotFound:
-        raise NotFound(f"There is no user with this id, e-mail address or username: {who}") from None
 
 
 def _tell(user: User, what: str, *, as_json: bool) -> None:
     if as_json:
         print_json(user_out(user))
     else:
-        typer.echo(f"{_name(user)} {what}.")
-
-
-def _name(user: User) -> str:
-    return f"User {user.id} ({user.email}, {user.username})"
+        typer.echo(f"{name_of(user)} {what}.")
 
 
 def _fact(value: object) -> str:

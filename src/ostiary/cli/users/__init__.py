@@ -1,0 +1,1 @@
+"""Commands of `ostiary user` that find users and show what is theirs."""
