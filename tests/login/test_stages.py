@@ -1,17 +1,24 @@
 """The stages, decided purely (LG-3, LG-4): whatever is tried when and from where, no limit is exceeded."""
 
+from datetime import timedelta
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ostiary.db.types import to_milliseconds
 from ostiary.edge.source import Source
-from ostiary.login.places import Approach, approach_in_session, approach_to_user, network_of
+from ostiary.login.places import KNOWN_FOR, MOST_PLACES, Approach, approach_in_session, approach_to_user, network_of
 from ostiary.login.stages import (
     ACCOUNT_FAILURES,
+    ACCOUNT_WINDOW,
     KNOWN_FAILURES,
+    KNOWN_WINDOW,
     MOST_KEPT,
+    SOURCE_BLOCK,
     SOURCE_FAILURES,
+    SOURCE_WINDOW,
     STRANGERS_FAILURES,
     Past,
     Verdict,
@@ -146,3 +153,20 @@ def test_a_signed_in_caller_is_known_by_his_network_or_else_by_his_session() -> 
     away = approach_in_session(1, "sid", source, known_since=None, now=NOW)
     assert away.source == away.network == "session:sid"
     assert away.is_known(now=NOW)
+
+
+@pytest.mark.rule("LG-3", "LG-4")
+def test_the_page_has_the_numbers_of_the_code() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "throttling.md").read_text()
+    for written in (
+        f"{SOURCE_FAILURES} failures from one source within {SOURCE_WINDOW // timedelta(minutes=1)} minutes",
+        f"that source is refused for {SOURCE_BLOCK // timedelta(minutes=1)} minutes",
+        f"{ACCOUNT_FAILURES} failures within an hour, from anywhere",
+        f"{STRANGERS_FAILURES} failures, however slowly",
+        f"{MOST_KEPT} failures within an hour, from anywhere",
+        f"up to {KNOWN_FAILURES} failures within an hour",
+        f"within {KNOWN_FOR.days} days (the latest {MOST_PLACES} are remembered",
+        *(f"`{verdict}` (" for verdict in Verdict if not verdict.is_allowed and verdict is not Verdict.FULL),
+    ):
+        assert written in page
+    assert {ACCOUNT_WINDOW, KNOWN_WINDOW} == {timedelta(hours=1)}
