@@ -4,15 +4,47 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from ostiary.audit.origin import Origin
+from ostiary.audit.origin import Kind, Origin
+from ostiary.crypto.sealed import Sealer
 from ostiary.login.throttle import forget_user
+from ostiary.mail.languages import choose_language
+from ostiary.mail.messages import AccountDeleted
+from ostiary.mail.outbox import enqueue, forget_mails
+from ostiary.problems import NotFound
 from ostiary.users.accounts import delete_user
+from ostiary.users.models import lock_user, user_by_id
+from ostiary.users.profiles import language_of
 
 
-def close_account(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> None:
+def close_account(connection: Connection, user_id: int, *, sealer: Sealer, origin: Origin, now: datetime) -> None:
     """Remove a user with everything that belongs to him, for good. Raises NotFound, LastSuperuser.
 
-    Most of it hangs on the user's row and goes with it: sessions, password, profile. What only names him goes here.
+    Most of it hangs on the user's row and goes with it: sessions, password, profile, roles, API keys. What only names
+    him goes here. One last mail tells the address; its row, with the address sealed, goes when it has left.
     """
+    lock_user(connection, user_id)
+    user = user_by_id(connection, user_id)
+    if user is None:
+        raise NotFound
+    language = choose_language(language_of(connection, user_id))
+    by = _administrator(connection, user_id, origin)
     delete_user(connection, user_id, origin=origin, now=now)
     forget_user(connection, user_id)
+    forget_mails(connection, user_id)
+    is_own = origin.actor_id == user_id
+    notice = AccountDeleted(
+        username=user.username,
+        at=now,
+        by=by,
+        source=origin.address if is_own else None,
+        device=origin.user_agent if is_own else None,
+    )
+    enqueue(connection, notice, to=user.email, language=language, user_id=user_id, sealer=sealer, now=now)
+
+
+def _administrator(connection: Connection, user_id: int, origin: Origin) -> str | None:
+    """Name who ends the account of somebody else."""
+    if origin.kind is not Kind.REQUEST or origin.actor_id in {None, user_id}:
+        return None
+    actor = user_by_id(connection, origin.actor_id)
+    return None if actor is None else actor.username

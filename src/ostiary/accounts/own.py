@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 
 from ostiary.accounts.closing import close_account
 from ostiary.audit.origin import Origin
+from ostiary.crypto.sealed import Sealer
 from ostiary.problems import InvalidCredentials, NotFound
 from ostiary.users.accounts import rename
 from ostiary.users.models import User
@@ -39,10 +40,10 @@ def update_username(connection: Connection, user_id: int, username: str, *, orig
         raise _gone() from None
 
 
-def close_own(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> None:
+def close_own(connection: Connection, user_id: int, *, sealer: Sealer, origin: Origin, now: datetime) -> None:
     """End the caller's account. Raises InvalidCredentials, LastSuperuser."""
     try:
-        close_account(connection, user_id, origin=origin, now=now)
+        close_account(connection, user_id, sealer=sealer, origin=origin, now=now)
     except NotFound:
         raise _gone() from None
 

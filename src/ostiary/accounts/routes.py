@@ -79,7 +79,7 @@ async def post_password(request: Request) -> Response:
 async def delete_me(request: Request) -> Response:
     """End the caller's account."""
     app, caller = app_of(request), caller_of(request)
-    await app.db.write(close_own, caller.user_id, origin=origin_of(request), now=app.clock.now())
+    await app.db.write(close_own, caller.user_id, sealer=app.sealer, origin=origin_of(request), now=app.clock.now())
     log.info("account_closed", user_id=caller.user_id)
     return Response(status_code=204)
 

@@ -10,6 +10,7 @@ from ostiary.administration.authority import Administrator, RightsExceeded, admi
 from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
+from ostiary.crypto.sealed import Sealer
 from ostiary.login.deactivation import deactivate_user
 from ostiary.sessions.ending import LiveSession, end_all_sessions, live_sessions
 from ostiary.sessions.rotation import Lifetimes
@@ -53,13 +54,15 @@ def change(connection: Connection, user: User, changes: Changes, *, origin: Orig
     return user
 
 
-def remove_as(connection: Connection, user_id: int, *, by: Administrator, origin: Origin, now: datetime) -> User:
+def remove_as(
+    connection: Connection, user_id: int, *, by: Administrator, sealer: Sealer, origin: Origin, now: datetime
+) -> User:
     """Remove a user with all that belongs to him, as an administrator; answer who it was.
 
     Raises NotFound, Forbidden, RightsExceeded, LastSuperuser, InvalidCredentials.
     """
     user, _ = admit(connection, user_id, by, "users:delete")
-    close_account(connection, user_id, origin=origin, now=now)
+    close_account(connection, user_id, sealer=sealer, origin=origin, now=now)
     return user
 
 

@@ -53,7 +53,14 @@ async def delete_user(request: Request) -> Response:
     """Remove a user with all that belongs to him."""
     app = app_of(request)
     user_id = parse_user_id(request.path_params["user_id"])
-    await app.db.write(remove_as, user_id, by=_administrator(request), origin=origin_of(request), now=app.clock.now())
+    await app.db.write(
+        remove_as,
+        user_id,
+        by=_administrator(request),
+        sealer=app.sealer,
+        origin=origin_of(request),
+        now=app.clock.now(),
+    )
     log.info("user_deleted", user_id=user_id, by=caller_of(request).user_id)
     return Response(status_code=204)
 

@@ -170,11 +170,12 @@ def delete(
         confirm(f"Delete {name_of(user)}, and everything that belongs to this account, for good?")
         who = str(user.id)
 
-    async def work(database: Database, user: User) -> User:
-        await database.write(close_account, user.id, origin=OPERATOR, now=SystemClock().now())
+    async def work(app: App) -> User:
+        user = await find(app.db, who)
+        await app.db.write(close_account, user.id, sealer=app.sealer, origin=OPERATOR, now=app.clock.now())
         return user
 
-    user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
+    user = with_app(work, data_dir=data_dir, database_url=database_url)
     _tell(user, "is deleted", as_json=as_json)
 
 
