@@ -2,10 +2,12 @@
 
 import asyncio
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
+import httpx
 import pytest
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,7 +19,12 @@ from ostiary.web.caller import Caller, put_caller
 from ostiary.web.endpoint import Access, Endpoint
 from ostiary.web.permissions import PERMISSIONS, Permission
 from tests.clock import FakeClock
+from tests.people import Person, signed_in
 from tests.reference.conformance import DOCUMENT
+from tests.roles.acting import superuser
+from tests.roles.planted import plant_holder, plant_role
+from tests.server import Server
+from tests.sessions.answers import assert_refused
 
 PUBLIC = re.compile(
     r"/api/v1/(health|livez|readyz|setup|auth/.+)"
@@ -101,3 +108,45 @@ def test_a_permission_lets_in_those_who_hold_it_and_nobody_else(permission: Perm
         ask(endpoint, Caller(1, "session", is_superuser=False, permissions=frozenset({permission}))).status_code == 204
     )
     assert ask(endpoint, Caller(1, "session", is_superuser=True)).status_code == 204
+
+
+class People(NamedTuple):
+    """Who asks."""
+
+    server: Server
+    client: httpx.Client
+    ordinary: Person
+    superuser: Person
+
+
+@pytest.fixture(scope="module")
+def people(server: Server) -> Iterator[People]:
+    with server.client() as client:
+        yield People(server, client, signed_in(client), superuser(server, client))
+
+
+@pytest.mark.any_engine
+@pytest.mark.rule("AD-2", "AD-4")
+@pytest.mark.parametrize("endpoint", [each for each in ENDPOINTS if each.permission], ids=named)
+def test_who_may_call_what_asks_for_a_permission(people: People, endpoint: Endpoint) -> None:
+    """Nobody, somebody, somebody with every other permission, with this one, and a superuser; on whom nobody knows."""
+    server, client, ordinary, root = people
+    permission = endpoint.permission or ""
+    path = re.sub(r"\{\w+_id\}", str(2**40), endpoint.path.removeprefix("/api/v1"))
+    path = re.sub(r"\{\w+\}", "nobodys", path)
+    others, this = (signed_in(client) for _ in range(2))
+    for person, allowed in ((others, {*PERMISSIONS} - {permission}), (this, {permission})):
+        plant_role(server, f"only-{person.id}", *allowed)
+        plant_holder(server, person.id, f"only-{person.id}")
+
+    def answer_to(person: Person | None) -> httpx.Response:
+        return client.request(endpoint.method, path, headers={} if person is None else person.auth)
+
+    assert_refused(answer_to(None))
+    for person in (ordinary, others):
+        refused = answer_to(person)
+        assert (refused.status_code, refused.json()) == (403, {"detail": "Not allowed", "code": "forbidden"})
+    for person in (this, root):
+        allowed_to = answer_to(person)
+        assert allowed_to.status_code not in {401, 405}
+        assert allowed_to.status_code != 403 or allowed_to.json()["code"] != "forbidden", allowed_to.text

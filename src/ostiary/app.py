@@ -39,6 +39,7 @@ from ostiary.mail.limits import MailLimits
 from ostiary.mail.worker import EVERY_SECONDS as MAIL_EVERY_SECONDS
 from ostiary.mail.worker import MailWorker
 from ostiary.reference.routes import reference_endpoints
+from ostiary.roles import routes as roles_routes
 from ostiary.sessions import routes as sessions_routes
 from ostiary.sessions.access import LastUses, identify
 from ostiary.sessions.refresh import rotate
@@ -62,6 +63,7 @@ ENDPOINTS = (
     *accounts_routes.ENDPOINTS,  # before users': "me" is no user_id
     *sessions_routes.ENDPOINTS,
     *users_routes.ENDPOINTS,
+    *roles_routes.ENDPOINTS,
     *administration_routes.ENDPOINTS,
     *api_keys_routes.ENDPOINTS,
     *keys_routes.ENDPOINTS,

@@ -23,7 +23,7 @@ def operation(name: str) -> dict[str, Any]:
     return described
 
 
-def path_of(name: str, **values: object) -> str:
+def path_of(name: str, /, **values: object) -> str:
     """An operation's path with these parameters in their places, and 1 for all others."""
     return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], 1)), BY_ID[name].path)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import http.client
+import secrets
 from collections.abc import Callable, Iterator
 from functools import cached_property
 from http import HTTPStatus
@@ -30,6 +31,7 @@ from tests.reference.conformance import (
     path_of,
 )
 from tests.reference.conftest import COUNTED, Started
+from tests.roles.planted import plant_holder, plant_role
 from tests.server import Server
 from tests.sessions.aged import age
 from tests.sessions.answers import session_of
@@ -57,7 +59,8 @@ class Client:
         """Call an operation, signed in where that is needed; `place` stands for everything that the path names."""
         endpoint = BY_ID[name]
         headers = {} if endpoint.access is Access.PUBLIC else self.caller(name).auth
-        values = {parameter: self.named(parameter) if place is None else place for parameter in parameters_of(name)}
+        named = parameters_of(name)
+        values = {parameter: self.named(parameter, name) if place is None else place for parameter in named}
         path = path_of(name, **values)
         if endpoint.body is not None and "content" not in options:
             options.setdefault("json", self.body(name))
@@ -90,8 +93,8 @@ class Client:
         promote(self.server, person)
         return person
 
-    def named(self, parameter: str) -> object:
-        """Something that is there, for a parameter of a path."""
+    def named(self, parameter: str, name: str) -> object:
+        """Something that is there, for a parameter of an operation's path."""
         with self.server.client() as client:
             match parameter:
                 case "user_id":
@@ -100,6 +103,12 @@ class Client:
                     return session_of(self.person)
                 case "key_id":
                     return made_key(client, self.person)["id"]
+                case "name":
+                    role = f"role-{secrets.token_hex(4)}"
+                    plant_role(self.server, role)
+                    if name == "deleteUserRole":
+                        plant_holder(self.server, self.person.id, role)
+                    return role
         raise AssertionError(f"what is a {parameter}?")
 
     def body(self, name: str) -> dict[str, Any]:
@@ -115,6 +124,8 @@ class Client:
         if name == "refresh":
             with self.server.client() as client:
                 return {"refresh_token": signed_in(client).refresh_token}
+        if name.endswith("Role"):
+            return {"name": f"role-{secrets.token_hex(4)}", "permissions": ["users:read"]}
         return self.own_body(name)
 
     def own_body(self, name: str) -> dict[str, Any]:
@@ -154,7 +165,7 @@ def succeed(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
 
 def bad_request(client: Client, name: str, _: pytest.MonkeyPatch) -> httpx.Response:
     if BY_ID[name].body is not None:
-        return client.call(name, json={"email": 1, "username": 1, "metadata": 1})
+        return client.call(name, json={"email": 1, "username": 1, "metadata": 1, "permissions": 1})
     return client.call(name, place="first", params={"limit": "0"})
 
 
@@ -354,7 +365,7 @@ def test_a_method_that_the_path_does_not_take_is_told_which_ones_it_does(client:
 @pytest.mark.parametrize("name", [name for name, endpoint in BY_ID.items() if endpoint.method == "GET"])
 def test_head_answers_like_get_without_the_body(client: Client, name: str) -> None:
     person = client.caller(name)
-    path = path_of(name, **{parameter: client.named(parameter) for parameter in parameters_of(name)})
+    path = path_of(name, **{parameter: client.named(parameter, name) for parameter in parameters_of(name)})
     get, head = (client.http.request(method, path, headers=person.auth) for method in ("GET", "HEAD"))
     assert head.status_code == get.status_code == 200
     assert head.content == b""

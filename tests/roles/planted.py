@@ -1,5 +1,7 @@
 """Roles put into the database beside the API, for tests that need somebody who has them."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import Connection, delete, insert
 
 from ostiary.roles.models import roles, user_roles, written
@@ -9,11 +11,17 @@ from tests.sessions.beside import write
 
 def plant_role(server: Server, name: str, *permissions: str) -> None:
     """Make a role."""
+    plant_roles(server, [name], *permissions)
+
+
+def plant_roles(server: Server, names: Iterable[str], *permissions: str) -> None:
+    """Make several roles that permit the same."""
     now = server.clock.now()
+    same = {"description": "", "permissions": written(permissions), "created_at": now, "updated_at": now}
+    values = [{"name": name, **same} for name in names]
 
     def flow(connection: Connection) -> None:
-        row = {"name": name, "description": "", "permissions": written(permissions)}
-        connection.execute(insert(roles).values(**row, created_at=now, updated_at=now))
+        connection.execute(insert(roles), values)
 
     write(server.settings, flow)
 

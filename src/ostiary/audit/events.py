@@ -21,6 +21,13 @@ class Event(StrEnum):
     USER_RENAMED = "user_renamed"
     USER_DELETED = "user_deleted"
 
+    # Roles
+    ROLE_CREATED = "role_created"
+    ROLE_CHANGED = "role_changed"
+    ROLE_DELETED = "role_deleted"
+    ROLE_GRANTED = "role_granted"
+    ROLE_REVOKED = "role_revoked"
+
     # Login and sessions
     LOGIN_SUCCEEDED = "login_succeeded"
     LOGIN_FAILED = "login_failed"
@@ -57,6 +64,11 @@ MEANINGS = {
     Event.USER_DEMOTED: "A superuser became an ordinary user.",
     Event.USER_RENAMED: "A user has another username.",
     Event.USER_DELETED: "A user was removed with all that belonged to him.",
+    Event.ROLE_CREATED: "A role was made, with these `permissions`.",
+    Event.ROLE_CHANGED: "A role was changed, for all who have it: permissions that were `added` and `removed`.",
+    Event.ROLE_DELETED: "A role that nobody had was removed; it had these `permissions`.",
+    Event.ROLE_GRANTED: "A user was given a role.",
+    Event.ROLE_REVOKED: "A role was taken from a user.",
     Event.LOGIN_SUCCEEDED: "Somebody proved who he is, by the methods in `amr`; `session` is what began.",
     Event.LOGIN_FAILED: "A login was refused; `reason` says why, which the caller was not told.",
     Event.REAUTHENTICATED: "Somebody signed in proved his password once more; `session` goes on with new tokens.",

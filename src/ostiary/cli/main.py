@@ -12,6 +12,7 @@ from typer.main import get_command
 COMMANDS = {
     "serve": "Serve the API. An empty data directory becomes a working installation.",
     "user": "Make, show and change users.",
+    "role": "Make and show roles, and say who has them.",
     "api-key": "Show and revoke the keys that programs call with.",
     "keys": "Show and change the keys that sign access tokens.",
     "db": "Look after the database's schema.",
@@ -20,7 +21,7 @@ COMMANDS = {
 }
 """Every command with its line in the help; each has a module of its name in this package, or the one below."""
 
-ELSEWHERE = {"api-key": "rights.api_key"}
+ELSEWHERE = {"api-key": "rights.api_key", "role": "rights.role"}
 
 
 class Commands(TyperGroup):

@@ -1,7 +1,7 @@
 """`ostiary user …`: making, showing and changing users."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -22,6 +22,7 @@ from ostiary.login.deactivation import deactivate_user
 from ostiary.login.signup import create as create_user
 from ostiary.login.signup import prepare
 from ostiary.login.throttle import unlock as clear_throttle
+from ostiary.roles.models import roles_of
 from ostiary.users.accounts import set_active, set_superuser
 from ostiary.users.models import User
 from ostiary.users.schemas import user_out
@@ -65,12 +66,17 @@ def show(
     data_dir: DataDir = None,
     database_url: DatabaseURL = None,
 ) -> None:
-    """Print one user."""
-    user = with_database(lambda database: find(database, who), data_dir=data_dir, database_url=database_url)
+    """Print one user, with his roles."""
+
+    async def work(database: Database) -> dict[str, Any]:
+        user = await find(database, who)
+        return user_out(user) | {"roles": await database.read(roles_of, user.id)}
+
+    facts = with_database(work, data_dir=data_dir, database_url=database_url)
     if as_json:
-        print_json(user_out(user))
+        print_json(facts)
     else:
-        print_facts((name, _fact(value)) for name, value in user_out(user).items())
+        print_facts((name, _fact(value)) for name, value in facts.items())
 
 
 @cli.command()
@@ -196,4 +202,6 @@ def _tell(user: User, what: str, *, as_json: bool) -> None:
 
 
 def _fact(value: object) -> str:
+    if isinstance(value, list):
+        return ", ".join(value)
     return yes_or_no(value) if isinstance(value, bool) else str(value)

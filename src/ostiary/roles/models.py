@@ -1,5 +1,6 @@
 """The tables of roles and of who has them, and the look-ups that other slices may call."""
 
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
@@ -7,8 +8,10 @@ from sqlalchemy import Column, Connection, ForeignKey, Index, String, Table, Tex
 
 from ostiary.db.types import Moment, UserId, metadata
 from ostiary.problems import NotFound
-from ostiary.users.models import users
+from ostiary.users.models import user_by_id, users
 from ostiary.web.permissions import PERMISSIONS, Rights
+
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 
 roles = Table(
     "roles",
@@ -49,6 +52,31 @@ class Role:
 def written(permissions: Collection[str]) -> str:
     """Write permissions as they are stored: each once, in the order in which the API lists them."""
     return " ".join(name for name in PERMISSIONS if name in permissions)
+
+
+def list_roles(connection: Connection) -> list[Role]:
+    """Answer all roles, in the order of their names; there are not many."""
+    query = select(roles.c.name, roles.c.description, roles.c.permissions)
+    found = [Role(name, description, tuple(text.split())) for name, description, text in connection.execute(query)]
+    return sorted(found, key=lambda role: role.name)  # PostgreSQL's order is its collation's
+
+
+def existing_role(connection: Connection, name: str) -> Role:
+    """Answer the role of a name. Raises NotFound."""
+    query = select(roles.c.description, roles.c.permissions).where(roles.c.name == name)
+    # What cannot be a name may be no text either, as a database sees it.
+    row = None if NAME.fullmatch(name) is None else connection.execute(query).first()
+    if row is None:
+        raise NotFound
+    return Role(name, row.description, tuple(row.permissions.split()))
+
+
+def roles_held(connection: Connection, user_id: int) -> list[Role]:
+    """Answer the roles of a user, in the order of their names. Raises NotFound for a user who does not exist."""
+    if user_by_id(connection, user_id) is None:
+        raise NotFound
+    held = set(roles_of(connection, user_id))
+    return [role for role in list_roles(connection) if role.name in held]
 
 
 def roles_of(connection: Connection, user_id: int) -> list[str]:

@@ -67,6 +67,7 @@ TAGS = {
     "Users": "Signing up, and reading users.",
     "Account": "What the signed-in user does with his own account.",
     "API keys": "Credentials for programs.",
+    "Roles": "What users may do beyond their own affairs. Nobody confers what he does not have.",
     "Administration": "What superusers do, and how the first of them comes to be.",
     "Keys": "What other services need to verify access tokens by themselves.",
 }

@@ -1,1 +1,1 @@
-"""Commands about who may do what: API keys, service accounts."""
+"""Commands about who may do what: roles, API keys, service accounts."""

@@ -1,0 +1,65 @@
+"""Giving roles to users, and taking them away."""
+
+from datetime import datetime
+
+from sqlalchemy import Connection, delete
+from sqlalchemy.exc import IntegrityError
+
+from ostiary.audit.events import Event
+from ostiary.audit.origin import Origin
+from ostiary.audit.recording import record
+from ostiary.db.statements import insert_into
+from ostiary.problems import Forbidden, NotFound
+from ostiary.roles.models import existing_role, rights_of, roles_of, user_roles
+from ostiary.roles.rights import By, check_may_confer, check_may_write_to, rights_now
+
+MAX_ROLES_PER_USER = 32
+MAX_NAMES_LENGTH = 1024
+"""Of the names of a user's roles together: they stand in his access tokens, and a token has at most 4 KiB (TK-1)."""
+
+
+class TooManyRolesOfUser(Forbidden):
+    """The user has as many roles as his access tokens have room for (AD-4)."""
+
+    detail = f"A user can have no more than {MAX_ROLES_PER_USER} roles, with {MAX_NAMES_LENGTH} characters in all"
+    code = "too_many_roles_of_user"
+
+
+def grant_role(connection: Connection, by: By, user_id: int, name: str, *, origin: Origin, now: datetime) -> None:
+    """Give a user a role; nothing happens if he has it already.
+
+    Raises NotFound, Forbidden, RightsExceeded (for what the role gives, or for what the user may do already),
+    TooManyRolesOfUser.
+    """
+    rights = rights_now(connection, by, "roles:write")
+    target = rights_of(connection, user_id)
+    role = existing_role(connection, name)
+    check_may_write_to(rights, target)
+    check_may_confer(rights, role.rights)
+    held = roles_of(connection, user_id)
+    if name in held:
+        return
+    if len(held) >= MAX_ROLES_PER_USER or sum(map(len, held)) + len(name) > MAX_NAMES_LENGTH:
+        raise TooManyRolesOfUser
+    insert = insert_into(connection, user_roles).values(user_id=user_id, role=name, granted_at=now)
+    try:
+        connection.execute(insert)
+    except IntegrityError:  # the user or the role went in the meantime, which PostgreSQL's constraint sees
+        raise NotFound from None
+    record(connection, Event.ROLE_GRANTED, origin, user_id=user_id, details={"role": name}, now=now)
+
+
+def revoke_role(connection: Connection, by: By, user_id: int, name: str, *, origin: Origin, now: datetime) -> None:
+    """Take a role from a user. Raises NotFound also where he does not have it, Forbidden, RightsExceeded."""
+    rights = rights_now(connection, by, "roles:write")
+    target = rights_of(connection, user_id)
+    existing_role(connection, name)
+    check_may_write_to(rights, target)
+    gone = (
+        delete(user_roles)
+        .where(user_roles.c.user_id == user_id, user_roles.c.role == name)
+        .returning(user_roles.c.user_id)
+    )
+    if connection.execute(gone).first() is None:
+        raise NotFound
+    record(connection, Event.ROLE_REVOKED, origin, user_id=user_id, details={"role": name}, now=now)
