@@ -2,29 +2,49 @@
 
 import json
 import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Connection, insert
 
+from ostiary.roles.models import roles
 from tests.cli.command import Installation
 from tests.cli.files import ANOTHER, OURS, json_lines, user
 from tests.conftest import NewDatabase
 from tests.people import PASSWORD, Person, log_in
-from tests.sessions.beside import rows
+from tests.sessions.beside import rows, write
 
 USERS = (
-    "SELECT email, email_key, username, username_key, is_active, is_superuser, created_at, password_hash "
-    "FROM users LEFT JOIN passwords ON user_id = id ORDER BY users.id"
+    "SELECT email, email_key, username, username_key, is_active, is_superuser, created_at, password_hash, "
+    "email_verified_at IS NULL, language, metadata FROM users LEFT JOIN passwords p ON p.user_id = id "
+    "LEFT JOIN profiles f ON f.user_id = id ORDER BY users.id"
 )
+ROLES = "SELECT username, role FROM user_roles JOIN users ON id = user_id ORDER BY username, role"
+METADATA = {"größe": [1, 2.5, None, {"a": 'b,"c";\n\''}], "on": True}
+
+
+def prepared(place: Installation) -> None:
+    """Make an installation with the roles that some have."""
+    place.run("db", "upgrade")
+    now = datetime.now(UTC)
+    values = {"description": "", "permissions": "users:read", "created_at": now, "updated_at": now}
+
+    def plant(connection: Connection) -> None:
+        connection.execute(insert(roles), [{"name": name} | values for name in ("editor", "support")])
+
+    write(place.settings, plant)
 
 
 def filled(place: Installation) -> Installation:
     """An installation with all kinds of users, and more than a page of them."""
-    place.run("db", "upgrade")
+    prepared(place)
     file = place.data_dir.parent / "before.jsonl"
     people = [
         user("ann", password_hash=OURS, created_at="2020-02-03T04:05:06"),
         user("bob", password_hash=ANOTHER, is_active=False, is_superuser=True),
+        user("dee", email_verified=True, language="pt-BR", metadata=METADATA, roles=["support", "editor"]),
+        user("eve", metadata={"a": '"' * 8000}, roles=["editor"]),
         user("-cid", created_at="1999-12-31T23:59:59") | {"email": "=a+b@bücher.example"},
         *(user(f"user-{number}") for number in range(5100)),
     ]
@@ -40,14 +60,16 @@ def test_exported_users_are_the_same_after_an_import_elsewhere(
     filled(place)
     file = tmp_path / f"people.{form}"
     done = place.run("user", "export", str(file), "--passwords")
-    assert (done.code, done.out, done.err) == (0, "", "5103 users were exported.\n")
+    assert (done.code, done.out, done.err) == (0, "", "5105 users were exported.\n")
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert not list(tmp_path.glob("*.unfinished"))
     elsewhere = Installation(tmp_path / "elsewhere", new_database())
-    elsewhere.run("db", "upgrade")
+    prepared(elsewhere)
     imported = elsewhere.run("user", "import", str(file))
     assert imported.code == 0, imported
     assert rows(elsewhere.settings, USERS) == rows(place.settings, USERS)
+    assert rows(elsewhere.settings, ROLES) == rows(place.settings, ROLES)
+    assert rows(place.settings, ROLES) == [("dee", "editor"), ("dee", "support"), ("eve", "editor")]
     with elsewhere.serving() as client:
         log_in(client, Person({"email": "ann@example.com"}, PASSWORD))
 
@@ -59,9 +81,17 @@ def test_hashes_go_out_only_when_asked_for(here: Installation) -> None:
     assert "--passwords" in unsaid.err
     without = here.run("user", "export", "--no-passwords")
     assert without.err == "1 users were exported, without passwords.\n"
-    assert list(json.loads(without.out)) == ["email", "username", "is_active", "is_superuser", "created_at"]
+    assert list(json.loads(without.out)) == [
+        "email",
+        "username",
+        "is_active",
+        "is_superuser",
+        "email_verified",
+        "created_at",
+    ]
     assert here.run("user", "export", "--no-passwords", "--format", "csv").out.startswith(
-        "email,username,is_active,is_superuser,created_at\nann@example.com,ann,true,false,20"
+        "email,username,is_active,is_superuser,email_verified,language,metadata,roles,created_at\n"
+        "ann@example.com,ann,true,false,false,,,,20"
     )
     assert json.loads(here.run("user", "export", "--passwords").out)["password_hash"].startswith("$argon2id$")
 

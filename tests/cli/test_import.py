@@ -97,8 +97,9 @@ def test_bad_lines_are_rejected_with_their_reason_and_good_ones_go_in(ready: Ins
         (b'{"email": NaN}', "NaN"),
         (b'{"email": "a\\u0000@example.com"}', "NUL"),
         (b'{"email": "\xff"}', "not valid UTF-8"),
-        (b'{"email": "' + b"a" * 20_000 + b'"}', "longer than 16384 bytes"),
-        (json.dumps(user("bob", roles=["admin"])).encode(), "unknown member roles"),
+        (b'{"email": "' + b"a" * 70_000 + b'"}', "longer than 65536 bytes"),
+        (json.dumps(user("bob", groups=["admin"])).encode(), "unknown member groups"),
+        (json.dumps(user("bob", roles=["admin"])).encode(), "there is no role admin"),
         (json.dumps(user("bob") | {"email": "nobody"}).encode(), "email must be an address"),
         (json.dumps(user("b@b") | {"email": "bob@example.com"}).encode(), "username must be 3 to 64"),
         (json.dumps(user("bob", password_hash="$2b$12$" + "x" * 53)).encode(), "Argon2 family"),
@@ -112,15 +113,15 @@ def test_bad_lines_are_rejected_with_their_reason_and_good_ones_go_in(ready: Ins
     file = written(ready, "people.jsonl", b"\n".join(lines))
     rehearsed = ready.run("user", "import", file, "--dry-run")
     assert rehearsed.code == 4
-    assert "2 users in, 16 lines rejected. Nothing was written." in rehearsed.out
+    assert "2 users in, 17 lines rejected. Nothing was written." in rehearsed.out
     assert rows(ready.settings, "SELECT count(*) FROM users") == [(1,)]
     assert not list(ready.data_dir.parent.glob("*rejects*"))
     done = ready.run("user", "import", file)
-    assert (done.code, "2 users in, 16 lines rejected" in done.out) == (4, True), done
-    assert rehearsed.err.splitlines() == done.err.splitlines()[:16], "a rehearsal says what an import does"
+    assert (done.code, "2 users in, 17 lines rejected" in done.out) == (4, True), done
+    assert rehearsed.err.splitlines() == done.err.splitlines()[:17], "a rehearsal says what an import does"
     rejected = rejects_of(file.replace(".jsonl", ".rejects.jsonl"))
     assert stat.S_IMODE(Path(file.replace(".jsonl", ".rejects.jsonl")).stat().st_mode) == 0o600
-    assert [each["reject_line"] for each in rejected] == list(range(2, 18))
+    assert [each["reject_line"] for each in rejected] == list(range(2, 19))
     for (_, said), each, line in zip(bad, rejected, done.err.splitlines(), strict=False):
         assert said in each["reject_reason"]
         assert line == f"line {each['reject_line']}: {each['reject_reason']}"

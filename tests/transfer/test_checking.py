@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ostiary.problems import InvalidInput
 from ostiary.transfer.checking import check
 from ostiary.users.address import canonical_email, canonical_username, parse_email, parse_username
+from ostiary.users.profiles import Beside
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ANN = {"email": "Ann@Example.com", "username": "Ann"}
@@ -54,7 +55,8 @@ def test_a_service_account_comes_without_a_password() -> None:
 def test_what_is_not_said_is_that_of_a_newcomer_without_a_password() -> None:
     candidate = check(ANN, now=NOW)
     assert candidate.password_hash is None
-    assert candidate.user[4:] == (True, False, NOW)
+    assert candidate.user[4:] == (True, False, NOW, None)
+    assert (candidate.beside, candidate.roles) == (Beside(email_verified=False, language=None, metadata={}), ())
 
 
 @pytest.mark.parametrize("written", ["2024-02-29T23:59:59", "2024-02-29T23:59:59Z"])
@@ -85,7 +87,18 @@ def test_moment_is_utc(written: str) -> None:
         ({"created_at": "2023-02-29T00:00:00"}, "no date and time that exists"),
         ({"created_at": "2026-01-02T03:04:06"}, "must not be in the future"),
         ({"id": 7}, "unknown member id; known are email"),
-        ({"roles": []}, "unknown member roles"),
+        ({"email_verified": "true"}, "email_verified must be true or false"),
+        ({"email_verified": None}, "email_verified must be true or false"),
+        ({"language": 1}, "language must be a string"),
+        ({"language": "not_a_tag"}, "language must be a language tag"),
+        ({"metadata": "{}"}, "metadata must be an object"),
+        ({"metadata": {"a": "x" * 17_000}}, "metadata must be at most 16 KiB"),
+        ({"metadata": {str(number): 1 for number in range(129)}}, "metadata must have at most 128 members"),
+        ({"roles": "editor"}, "roles must be a list of strings"),
+        ({"roles": None}, "roles must be a list of strings"),
+        ({"roles": [1]}, "roles must be a list of strings"),
+        ({"roles": [f"role-{number}" for number in range(33)]}, "no more than 32 roles"),
+        ({"groups": []}, "unknown member groups"),
         ({"\x1b[2J": 1}, "unknown member …"),
     ],
 )

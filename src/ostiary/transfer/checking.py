@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from ostiary.crypto.phc import parse_foreign_hash
 from ostiary.problems import InvalidInput
+from ostiary.roles.bulk import check_roles_fit
 from ostiary.users.address import (
     SERVICE_DOMAIN,
     is_service_address,
@@ -14,8 +15,20 @@ from ostiary.users.address import (
     parse_username,
 )
 from ostiary.users.bulk import NewUser
+from ostiary.users.profiles import Beside, parse_language, parse_metadata
 
-MEMBERS = ("email", "username", "password_hash", "is_active", "is_superuser", "created_at")
+MEMBERS = (
+    "email",
+    "username",
+    "password_hash",
+    "is_active",
+    "is_superuser",
+    "email_verified",
+    "language",
+    "metadata",
+    "roles",
+    "created_at",
+)
 """What a file may say of a user, in the order in which we write it."""
 ADDED_TO_REJECTS = ("reject_line", "reject_reason")
 """What a reject file says more; passed over when it is imported, mended."""
@@ -31,6 +44,9 @@ class Candidate(NamedTuple):
 
     user: NewUser
     password_hash: str | None
+    beside: Beside = Beside(email_verified=False, language=None, metadata={})
+    roles: tuple[str, ...] = ()
+    """Names, of which it is not known yet whether there are such roles."""
 
 
 def check(members: Mapping[str, Any], *, now: datetime) -> Candidate:
@@ -43,6 +59,7 @@ def check(members: Mapping[str, Any], *, now: datetime) -> Candidate:
         raise InvalidInput("password_hash must be a string")
     if is_service_address(email.address) and presented is not None:
         raise InvalidInput(f"password_hash must not be given for an address at {SERVICE_DOMAIN}")
+    email_verified = _flag(members, "email_verified", default=False)
     user = NewUser(
         email.address,
         email.canonical,
@@ -51,8 +68,36 @@ def check(members: Mapping[str, Any], *, now: datetime) -> Candidate:
         _flag(members, "is_active", default=True),
         _flag(members, "is_superuser", default=False),
         _moment(members["created_at"], now) if "created_at" in members else now.replace(microsecond=0),
+        now if email_verified else None,
     )
-    return Candidate(user, None if presented is None else parse_foreign_hash(presented))
+    return Candidate(
+        user,
+        None if presented is None else parse_foreign_hash(presented),
+        _beside(members, email_verified=email_verified),
+        _roles(members),
+    )
+
+
+def _beside(members: Mapping[str, Any], *, email_verified: bool) -> Beside:
+    language, metadata = members.get("language"), members.get("metadata")
+    if language is not None and not isinstance(language, str):
+        raise InvalidInput("language must be a string")
+    if metadata is not None and not isinstance(metadata, dict):
+        raise InvalidInput("metadata must be an object")
+    return Beside(
+        email_verified,
+        None if language is None else parse_language(language),
+        {} if metadata is None else parse_metadata(metadata),
+    )
+
+
+def _roles(members: Mapping[str, Any]) -> tuple[str, ...]:
+    roles = members.get("roles", [])
+    if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
+        raise InvalidInput("roles must be a list of strings")
+    names = tuple(dict.fromkeys(roles))
+    check_roles_fit(names)
+    return names
 
 
 def refuse_unknown(names: Iterable[str]) -> None:
@@ -60,8 +105,12 @@ def refuse_unknown(names: Iterable[str]) -> None:
     if _KNOWN.issuperset(names):
         return
     name = next(name for name in names if name not in _KNOWN)
-    shown = name if name.isprintable() and name.isascii() and len(name) <= _SHOWN_NAME_LENGTH else "…"
-    raise InvalidInput(f"unknown member {shown}; known are {', '.join(MEMBERS)}")
+    raise InvalidInput(f"unknown member {shown(name)}; known are {', '.join(MEMBERS)}")
+
+
+def shown(name: str) -> str:
+    """Answer a name of a file as far as it is fit to print."""
+    return name if name.isprintable() and name.isascii() and len(name) <= _SHOWN_NAME_LENGTH else "…"
 
 
 def _text(members: Mapping[str, Any], name: str) -> str:

@@ -9,8 +9,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection
 
 from ostiary.credentials.models import passwords_between
+from ostiary.roles.models import roles_of_users
 from ostiary.transfer.checking import MEMBERS
 from ostiary.users.listing import users_after
+from ostiary.users.profiles import profiles_between
 from ostiary.users.schemas import timestamp
 
 
@@ -34,6 +36,8 @@ def export_page(connection: Connection, after_id: int, *, limit: int, with_passw
     if not found:
         return Page([], after_id, 0)
     stored = passwords_between(connection, found[0].id, found[-1].id) if with_passwords else {}
+    beside = profiles_between(connection, found[0].id, found[-1].id)
+    roles = roles_of_users(connection, [user.id for user in found])
     items = []
     bound = 0
     for user in found:
@@ -47,6 +51,10 @@ def export_page(connection: Connection, after_id: int, *, limit: int, with_passw
                 "password_hash": movable,
                 "is_active": user.is_active,
                 "is_superuser": user.is_superuser,
+                "email_verified": beside[user.id].email_verified,
+                "language": beside[user.id].language,
+                "metadata": beside[user.id].metadata or None,
+                "roles": roles.get(user.id),
                 "created_at": timestamp(user.created_at),
             }
         )

@@ -16,11 +16,13 @@ from ostiary.audit.recording import record
 from ostiary.credentials.bulk import add_passwords
 from ostiary.db import read_committed
 from ostiary.problems import Problem
-from ostiary.transfer.checking import Candidate
+from ostiary.roles.bulk import add_roles_of_users, hold_roles, roles_among
+from ostiary.transfer.checking import Candidate, shown
 from ostiary.transfer.models import Progress, keep, take_turn
 from ostiary.transfer.source import Chunk, Rejected
 from ostiary.users.accounts import EmailTaken, UsernameTaken
 from ostiary.users.bulk import Taken, add_users, taken_names
+from ostiary.users.profiles import add_profiles
 
 KeepRejects = Callable[[list[Rejected], int], int]
 """Writes rejected lines to the reject file from an offset on, and answers the offset after them."""
@@ -51,6 +53,7 @@ def import_chunk(
     """
     if not take_turn(connection, progress, now=now):
         raise ImportElsewhere
+    chunk = _with_roles_there(chunk, hold_roles(connection, chunk.roles))
     outcomes = add_accounts(connection, chunk.candidates, now=now)
     rejected = chunk.rejected + [
         Rejected(line, outcome.problem.detail)
@@ -93,7 +96,27 @@ def add_accounts(connection: Connection, candidates: list[Candidate], *, now: da
         ],
         now=now,
     )
+    added = [
+        (outcome, candidate)
+        for outcome, candidate in zip(outcomes, candidates, strict=True)
+        if isinstance(outcome, int)
+    ]
+    add_profiles(connection, [(user_id, candidate.beside) for user_id, candidate in added])
+    held = [(user_id, role) for user_id, candidate in added for role in candidate.roles]
+    add_roles_of_users(connection, held, now=now)
     return outcomes
+
+
+def _with_roles_there(chunk: Chunk, there: set[str]) -> Chunk:
+    """Answer a chunk without those lines whose roles are not all there."""
+    missing = [next((role for role in candidate.roles if role not in there), None) for candidate in chunk.candidates]
+    return chunk.without(
+        [
+            Rejected(line, f"there is no role {shown(role)}")
+            for line, role in zip(chunk.lines, missing, strict=True)
+            if role is not None
+        ]
+    )
 
 
 class Rehearsal:
@@ -108,6 +131,7 @@ class Rehearsal:
 
     def rehearse(self, connection: Connection, chunk: Chunk) -> list[Rejected]:
         """Answer whom a chunk would not bring, in order."""
+        chunk = _with_roles_there(chunk, roles_among(connection, chunk.roles))
         addresses, usernames = taken_names(connection, [candidate.user for candidate in chunk.candidates])
         rejected = list(chunk.rejected)
         for line, candidate in zip(chunk.lines, chunk.candidates, strict=True):

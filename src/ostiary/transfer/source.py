@@ -1,8 +1,8 @@
 """A file of users on its way in: what tells it from others, and its lines, a bounded number at a time."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from io import BufferedReader
 from typing import NamedTuple
@@ -41,6 +41,24 @@ class Chunk:
     end_line: int = 0
     end_bytes: int = 0
     is_last: bool = False
+
+    @property
+    def roles(self) -> set[str]:
+        """The names of all roles that anybody in it is to have."""
+        return {role for candidate in self.candidates for role in candidate.roles}
+
+    def without(self, refused: Sequence[Rejected]) -> "Chunk":
+        """Answer the same with some of its lines rejected."""
+        if not refused:
+            return self
+        left_out = {each.line.number for each in refused}
+        kept = [at for at, line in enumerate(self.lines) if line.number not in left_out]
+        return replace(
+            self,
+            candidates=[self.candidates[at] for at in kept],
+            lines=[self.lines[at] for at in kept],
+            rejected=[*self.rejected, *refused],
+        )
 
 
 class Source:

@@ -28,6 +28,7 @@ class NewUser(NamedTuple):
     is_active: bool
     is_superuser: bool
     created_at: datetime
+    email_verified_at: datetime | None = None
 
 
 class Taken(NamedTuple):
@@ -44,6 +45,7 @@ _COLUMNS = (
     ("is_active", Boolean),
     ("is_superuser", Boolean),
     ("created_at", BigInteger),
+    ("email_verified_at", BigInteger),
 )
 
 _CACHE_KIB = 262_144
@@ -51,8 +53,9 @@ _CHECKPOINT_PAGES = 64_000
 """256 MB: pages that several chunks change are written back once."""
 
 _INSERT = """
-INSERT INTO users (id, email, email_key, username, username_key, is_active, is_superuser, created_at, updated_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
+INSERT INTO users
+(id, email, email_key, username, username_key, is_active, is_superuser, created_at, email_verified_at, updated_at)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING
 """
 _GIVEN_OUT = "SELECT seq FROM sqlite_sequence WHERE name = 'users'"
 
@@ -139,8 +142,10 @@ def _add_to_postgres(connection: Connection, newcomers: Sequence[NewUser]) -> li
     return [added.pop((newcomer.email_key, newcomer.username_key), None) for newcomer in newcomers]
 
 
-def _values(newcomer: NewUser) -> tuple[str | bool | int, ...]:
-    return (*newcomer[:-1], to_milliseconds(newcomer.created_at))
+def _values(newcomer: NewUser) -> tuple[str | bool | int | None, ...]:
+    verified_at = newcomer.email_verified_at
+    verified = None if verified_at is None else to_milliseconds(verified_at)
+    return (*newcomer[:-2], to_milliseconds(newcomer.created_at), verified)
 
 
 def _among(connection: Connection, key: Column[str], wanted: list[str]) -> set[str]:

@@ -2,12 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
-from sqlalchemy import Column, Connection, ForeignKey, String, Table, Text, select, update
+from sqlalchemy import Column, Connection, ForeignKey, String, Table, Text, insert, select, update
 
 from ostiary.db.statements import insert_into
 from ostiary.db.types import UserId, metadata
@@ -16,6 +16,8 @@ from ostiary.users.models import COLUMNS, User, lock_user, users
 from ostiary.web.render import json_bytes
 
 MAX_METADATA_BYTES = 16 * 1024
+MAX_METADATA_MEMBERS = 128
+"""In all objects of it together; a line of an export, which may have 200, holds other members beside."""
 MAX_LANGUAGE_LENGTH = 35
 """Enough for every tag that is not an extreme (RFC 5646 §4.4.1)."""
 
@@ -89,10 +91,47 @@ def parse_language(text: str) -> str:
 
 
 def parse_metadata(value: dict[str, Any]) -> dict[str, Any]:
-    """Accept a JSON object of at most 16 KiB as it is stored. Raises InvalidInput."""
+    """Accept a JSON object of at most 16 KiB as it is stored, and 128 members. Raises InvalidInput."""
+    if _members_in(value) > MAX_METADATA_MEMBERS:
+        raise InvalidInput(f"metadata must have at most {MAX_METADATA_MEMBERS} members, all objects in it counted")
     if len(json_bytes(value)) > MAX_METADATA_BYTES:
         raise InvalidInput(f"metadata must be at most {MAX_METADATA_BYTES // 1024} KiB long")
     return value
+
+
+class Beside(NamedTuple):
+    """What a file of users says of one beside the user himself."""
+
+    email_verified: bool
+    language: str | None
+    metadata: dict[str, Any]
+
+
+def profiles_between(connection: Connection, first_id: int, last_id: int) -> dict[int, Beside]:
+    """Answer what is known beside of the users with these ids and all between."""
+    u, p = users.c, profiles.c
+    query = select(u.id, u.email_verified_at, p.language, p.metadata).select_from(users.outerjoin(profiles))
+    return {
+        user_id: Beside(verified_at is not None, language, json.loads(stored or "{}"))
+        for user_id, verified_at, language, stored in connection.execute(query.where(u.id.between(first_id, last_id)))
+    }
+
+
+def add_profiles(connection: Connection, newcomers: Sequence[tuple[int, Beside]]) -> None:
+    """Store language and metadata of users who have just been added, many at once; most have neither."""
+    rows = [
+        {"user_id": user_id, "language": beside.language, "metadata": _written(beside.metadata)}
+        for user_id, beside in newcomers
+        if beside.language is not None or beside.metadata
+    ]
+    if rows:
+        connection.execute(insert(profiles), rows)
+
+
+def _members_in(value: object) -> int:
+    if isinstance(value, dict):
+        return len(value) + sum(map(_members_in, value.values()))
+    return sum(map(_members_in, value)) if isinstance(value, list) else 0
 
 
 def _written(value: Any) -> str:
