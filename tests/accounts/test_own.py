@@ -9,6 +9,7 @@ import pytest
 
 from ostiary.users.profiles import language_of, mark_verified, profile_of
 from tests.people import Person, bearer, log_in, newcomer, sign_up, signed_in
+from tests.roles.planted import plant_holder, plant_role
 from tests.server import Server
 from tests.sessions.answers import assert_refused, at_once
 from tests.sessions.beside import rows, write
@@ -60,6 +61,15 @@ def test_a_new_profile_holds_what_is_known(server: Server, client: httpx.Client)
         "language": None,
         "metadata": {},
     }
+
+
+def test_a_profile_names_the_roles(server: Server, client: httpx.Client) -> None:
+    person = signed_in(client)
+    for name in ("support", "auditor"):
+        plant_role(server, name, "users:read")
+        plant_holder(server, person.id, name)
+    assert profile(client, person)["roles"] == ["auditor", "support"]
+    assert change(client, person, language="en").json()["roles"] == ["auditor", "support"]
 
 
 def test_the_address_is_proven_once(server: Server, client: httpx.Client) -> None:

@@ -10,6 +10,7 @@ from ostiary.accounts.closing import close_account
 from ostiary.audit.origin import Origin
 from ostiary.crypto.sealed import Sealer
 from ostiary.problems import InvalidCredentials, NotFound
+from ostiary.roles.models import roles_of
 from ostiary.users.accounts import rename
 from ostiary.users.models import User
 from ostiary.users.profiles import Profile, change_profile, profile_of
@@ -23,13 +24,18 @@ def read_profile(connection: Connection, user_id: int) -> Profile:
         raise _gone() from None
 
 
-def update_profile(connection: Connection, user_id: int, changes: Mapping[str, Any]) -> Profile:
-    """Write `language`, `metadata` or both of the caller, and answer his profile. Raises InvalidCredentials."""
+def read_own(connection: Connection, user_id: int) -> tuple[Profile, list[str]]:
+    """Answer the caller's profile and the names of his roles. Raises InvalidCredentials."""
+    return read_profile(connection, user_id), roles_of(connection, user_id)
+
+
+def update_profile(connection: Connection, user_id: int, changes: Mapping[str, Any]) -> tuple[Profile, list[str]]:
+    """Write `language`, `metadata` or both of the caller, and answer the same. Raises InvalidCredentials."""
     try:
         change_profile(connection, user_id, changes)
     except NotFound:
         raise _gone() from None
-    return read_profile(connection, user_id)
+    return read_own(connection, user_id)
 
 
 def update_username(connection: Connection, user_id: int, username: str, *, origin: Origin, now: datetime) -> User:

@@ -4,9 +4,17 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ostiary.accounts.own import close_own, read_profile, update_profile, update_username
+from ostiary.accounts.export import export_account
+from ostiary.accounts.own import close_own, read_own, update_profile, update_username
 from ostiary.accounts.passwords import change_password
-from ostiary.accounts.schemas import PasswordRequest, ProfileOut, ProfileRequest, UsernameRequest, profile_out
+from ostiary.accounts.schemas import (
+    ExportOut,
+    PasswordRequest,
+    ProfileOut,
+    ProfileRequest,
+    UsernameRequest,
+    profile_out,
+)
 from ostiary.audit.origin import origin_of
 from ostiary.credentials.strength import PasswordRefused
 from ostiary.edge.source import source_in
@@ -46,8 +54,8 @@ async def patch_me(request: Request) -> Response:
 
 async def get_profile(request: Request) -> Response:
     """Answer the caller and what is known of him."""
-    profile = await app_of(request).db.read(read_profile, caller_of(request).user_id)
-    return json_response(profile_out(profile))
+    profile, roles = await app_of(request).db.read(read_own, caller_of(request).user_id)
+    return json_response(profile_out(profile, roles))
 
 
 async def patch_profile(request: Request) -> Response:
@@ -58,8 +66,14 @@ async def patch_profile(request: Request) -> Response:
         changes["language"] = None if body.language is None else parse_language(body.language)
     if "metadata" in body.model_fields_set:
         changes["metadata"] = parse_metadata(body.metadata)
-    profile = await app_of(request).db.write(update_profile, caller_of(request).user_id, changes)
-    return json_response(profile_out(profile))
+    profile, roles = await app_of(request).db.write(update_profile, caller_of(request).user_id, changes)
+    return json_response(profile_out(profile, roles))
+
+
+async def get_export(request: Request) -> Response:
+    """Answer everything that is kept of the caller."""
+    app = app_of(request)
+    return json_response(await app.db.read(export_account, caller_of(request).user_id, now=app.clock.now()))
 
 
 async def post_password(request: Request) -> Response:
@@ -136,6 +150,15 @@ ENDPOINTS = (
         answer=ProfileOut,
         body=ProfileRequest,
         problems=(InvalidInput,),
+    ),
+    Endpoint(
+        "GET",
+        "/api/v1/users/me/export",
+        get_export,
+        Access.SIGNED_IN,
+        tag="Account",
+        summary="Get everything that is kept of the caller",
+        answer=ExportOut,
     ),
     Endpoint(
         "POST",

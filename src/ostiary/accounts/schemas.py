@@ -68,6 +68,45 @@ class UsernameRequest(Body):
     )
 
 
+class ExportOut(BaseModel):
+    """Everything that is kept of the caller."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "example": {
+                "exported_at": "2024-01-01T00:00:00",
+                "user": EXAMPLE_USER,
+                "profile": {
+                    "email_verified_at": "2024-01-01T00:00:00",
+                    "last_login_at": None,
+                    "language": "de",
+                    "metadata": _METADATA,
+                },
+                "password": {"set_at": "2024-01-01T00:00:00"},
+                "roles": [],
+                "sessions": [],
+                "api_keys": [],
+                "known_networks": [{"network": "192.0.2.0/24", "seen_at": "2024-01-01T00:00:00"}],
+                "waiting_mails": [],
+                "events": [],
+                "cut_off": [],
+            }
+        }
+    )
+
+    exported_at: str = Field(description="UTC, to the second, like all times in it.")
+    user: UserOut
+    profile: dict[str, Any]
+    password: dict[str, Any] = Field(description="When it was stored; never the password, nor its hash.")
+    roles: list[str]
+    sessions: list[dict[str, Any]] = Field(description="Also those that have ended, until they are cleared away.")
+    api_keys: list[dict[str, Any]]
+    known_networks: list[dict[str, Any]] = Field(description="From where the caller has signed in.")
+    waiting_mails: list[dict[str, Any]] = Field(description="Mails to him that have not left yet.")
+    events: list[dict[str, Any]] = Field(description="What the audit log says of him.")
+    cut_off: list[str] = Field(description="Which of the lists hold only the newest 5000 entries.")
+
+
 class PasswordRequest(Body):
     """The password that the caller has, and the one that he wants."""
 
@@ -82,7 +121,7 @@ class PasswordRequest(Body):
     )
 
 
-def profile_out(profile: Profile) -> dict[str, Any]:
+def profile_out(profile: Profile, roles: list[str]) -> dict[str, Any]:
     """Show a profile."""
     last_login_at = profile.last_login_at
     return {
@@ -90,7 +129,7 @@ def profile_out(profile: Profile) -> dict[str, Any]:
         "email_verified": profile.email_verified_at is not None,
         "last_login_at": None if last_login_at is None else timestamp(last_login_at),
         "mfa_enabled": False,
-        "roles": [],
+        "roles": roles,
         "language": profile.language,
         "metadata": profile.metadata,
     }

@@ -53,6 +53,15 @@ class AuditPage:
     has_next: bool
 
 
+def rows_about(connection: Connection, user_id: int, *, limit: int) -> list[AuditRow]:
+    """Answer what concerns a user and what he did, the newest first, so many at most."""
+    found: dict[str, AuditRow] = {}
+    for wanted in (Wanted(user_id=user_id), Wanted(actor_id=user_id)):
+        newest = select(audit_log).where(*wanted.conditions()).order_by(audit_log.c.id.desc()).limit(limit)
+        found |= {row.id: AuditRow(*row) for row in connection.execute(newest)}
+    return [found[key] for key in sorted(found, reverse=True)[:limit]]
+
+
 def list_rows(
     connection: Connection, wanted: Wanted, *, skip: int = 0, limit: int, after: str | None = None
 ) -> AuditPage:

@@ -44,6 +44,11 @@ def password_of(connection: Connection, user_id: int) -> StoredPassword | None:
     return _stored(connection, _password(user_id))
 
 
+def password_set_at(connection: Connection, user_id: int) -> datetime | None:
+    """Answer when a user's password was stored as it is; None for an account without one."""
+    return connection.execute(select(passwords.c.updated_at).where(passwords.c.user_id == user_id)).scalar()
+
+
 def lock_password(connection: Connection, user_id: int) -> StoredPassword | None:
     """Answer the same, and let nobody replace it before the transaction ends."""
     return _stored(connection, _password(user_id).with_for_update())

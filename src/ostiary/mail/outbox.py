@@ -116,6 +116,13 @@ def enqueue(
     return mail_id
 
 
+def waiting_mails(connection: Connection, user_id: int, *, limit: int) -> list[tuple[str, datetime]]:
+    """Answer which mails about a user have not left, and since when they wait."""
+    m = mail_outbox.c
+    waiting = select(m.message, m.created_at).where(m.user_id == user_id).order_by(m.created_at.desc()).limit(limit)
+    return [(message, created_at) for message, created_at in connection.execute(waiting)]
+
+
 def forget_mails(connection: Connection, user_id: int) -> None:
     """Take back every mail about a user that has not left: he is being deleted, or what they say is void."""
     connection.execute(delete(mail_outbox).where(mail_outbox.c.user_id == user_id))

@@ -55,6 +55,28 @@ def live_sessions(
     return [LiveSession(*row) for row in connection.execute(page)], total
 
 
+class StoredSession(NamedTuple):
+    """A session as it is kept, also one that has ended; without its secrets."""
+
+    id: str
+    created_at: datetime
+    authenticated_at: datetime
+    last_used_at: datetime
+    expires_at: datetime
+    revoked_at: datetime | None
+    revoked_because: str | None
+    address: str
+    user_agent: str
+    amr: str
+
+
+def stored_sessions(connection: Connection, user_id: int, *, limit: int) -> list[StoredSession]:
+    """Answer all sessions of a user that are kept, the newest first, so many at most."""
+    columns = [sessions.c[name] for name in StoredSession._fields]
+    newest = select(*columns).where(sessions.c.user_id == user_id).order_by(sessions.c.created_at.desc()).limit(limit)
+    return [StoredSession(*row) for row in connection.execute(newest)]
+
+
 def end_own_session(connection: Connection, user_id: int, session_id: str, *, origin: Origin, now: datetime) -> None:
     """End one of a user's sessions that goes on. Raises NotFound, also for somebody else's."""
     ending = update(sessions).where(_live((sessions.c.id == session_id) & (sessions.c.user_id == user_id)))
