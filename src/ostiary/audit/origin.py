@@ -31,6 +31,8 @@ class Origin(NamedTuple):
     user_agent: str
     request_id: str
     kind: Kind = Kind.REQUEST
+    key_id: str = ""
+    """The API key with which a program acts for the user; empty for himself, in a session."""
 
     def by(self, user_id: int) -> "Origin":
         """Answer the same, for somebody who has just proven who he is."""
@@ -49,4 +51,5 @@ def origin_of(request: Request) -> Origin:
         address=source_in(request.scope).address,
         user_agent=request.headers.get("user-agent", "")[:_USER_AGENT_LENGTH],
         request_id=REQUEST_ID.get(""),
+        key_id="" if caller is None else caller.key_id,
     )

@@ -33,7 +33,8 @@ def record(
     """Record an event, named in `Event`; `user_id` is whom it concerns.
 
     `details` become JSON as they are: ids, counts and words of ours, never a secret, an address or a name, since they
-    stay when personal data goes. Raises ValueError for an event that nobody has described.
+    stay when personal data goes. What is done with an API key names it there. Raises ValueError for an event that
+    nobody has described.
     """
     moment = to_milliseconds(now)
     personal = _personal(origin)
@@ -46,7 +47,7 @@ def record(
         user_id,
         origin.kind.value,
         origin.request_id,
-        _encode(details or {}),
+        _encode({**(details or {}), **({"api_key": origin.key_id} if origin.key_id else {})}),
         *personal,
     )
 
