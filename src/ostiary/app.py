@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 from ostiary.accounts import routes as accounts_routes
 from ostiary.administration import routes as administration_routes
 from ostiary.api_keys import routes as api_keys_routes
+from ostiary.api_keys import service_routes
 from ostiary.api_keys.format import PREFIX, read_key
 from ostiary.api_keys.recognition import identify_by_key
 from ostiary.audit import routes as audit_routes
@@ -66,6 +67,7 @@ ENDPOINTS = (
     *roles_routes.ENDPOINTS,
     *administration_routes.ENDPOINTS,
     *api_keys_routes.ENDPOINTS,
+    *service_routes.ENDPOINTS,
     *keys_routes.ENDPOINTS,
     *audit_routes.ENDPOINTS,
 )

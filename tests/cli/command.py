@@ -24,7 +24,18 @@ from tests.server import Server, clean_environment
 
 TIME_LIMIT_SECONDS = 60
 
-_LOADED = ("serve", "user", "rights.api_key", "rights.role", "keys", "db", "config", "openapi", "failures")
+_LOADED = (
+    "serve",
+    "user",
+    "rights.api_key",
+    "rights.service_account",
+    "rights.role",
+    "keys",
+    "db",
+    "config",
+    "openapi",
+    "failures",
+)
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
     # The last two are found in time nowhere else by somebody who may not read the interpreter's own directory.

@@ -42,3 +42,29 @@ def test_what_is_not_there_is_one_line(here: Installation) -> None:
     assert here.run("api-key", "revoke", "no-such-key").code == 2, "nobody can be asked"
     refused = here.run("api-key", "list", "--user", "nobody")
     assert refused.line == "There is no user with this id, e-mail address or username: nobody"
+
+
+def test_a_program_is_set_up_from_the_command_line(place: Installation) -> None:
+    place.make()
+    with place.serving() as client:
+        assert place.run("role", "create", "auditor", "--permission", "audit:read").code == 0
+        user = place.run("service-account", "create", "ci-bot", "--role", "auditor", "--json").json
+        assert user["email"] == "ci-bot@service.invalid"
+        made = place.run("api-key", "create", "ci-bot", "--name", "the export", "--scope", "audit:read", "--days", "3")
+        assert made.err.startswith("Key ")
+        auth = bearer(made.out.strip())
+        assert client.get("/users/me", headers=auth).json() == user
+        assert client.get("/audit", headers=auth).status_code == 200
+        made = place.run("api-key", "create", "ci-bot", "--name", "x", "--json").json
+        assert client.get("/users/me", headers=bearer(made["key"])).json() == user
+        refused = place.run("api-key", "create", "ci-bot", "--name", "x", "--scope", "users:read")
+        assert (refused.code, refused.line) == (
+            1,
+            "A key cannot have a scope that its owner or its maker does not hold",
+        )
+        refused = place.run("api-key", "create", "ci-bot", "--name", "x", "--scope", "fly")
+        assert refused.line.startswith("scopes: must be from")
+        assert place.run("api-key", "create", "nobody", "--name", "x").code == 1
+        refused = place.run("service-account", "create", "other-bot", "--role", "nothing")
+        assert refused.line == "roles: there is no role of this name"
+        assert place.run("user", "show", "other-bot").code == 1, "all of it or nothing"

@@ -19,7 +19,7 @@ from ostiary.login.signup import offer_setup
 from ostiary.users.models import users
 from ostiary.web.body import read_json
 from ostiary.web.endpoint import Access
-from tests.api_keys.keys import made_key
+from tests.api_keys.keys import made_account, made_key
 from tests.login.inside import promote
 from tests.people import Person, bearer, newcomer, sign_up, signed_in
 from tests.reference.conformance import (
@@ -93,14 +93,24 @@ class Client:
         promote(self.server, person)
         return person
 
+    @cached_property
+    def service_account(self) -> int:
+        """The id of a program's account."""
+        with self.server.client() as client:
+            return made_account(client, self.superuser)
+
     def named(self, parameter: str, name: str) -> object:
         """Something that is there, for a parameter of an operation's path."""
         with self.server.client() as client:
             match parameter:
+                case "user_id" if "ServiceAccount" in name:
+                    return self.service_account
                 case "user_id":
                     return self.person.id
                 case "session_id":
                     return session_of(self.person)
+                case "key_id" if "ServiceAccount" in name:
+                    return made_key(client, self.superuser, account=self.service_account)["id"]
                 case "key_id":
                     return made_key(client, self.person)["id"]
                 case "name":
@@ -139,7 +149,9 @@ class Client:
                 return {"username": newcomer()["username"]}
             case "updateProfile":
                 return {"language": "de", "metadata": {"theme": "dark"}}
-            case "createApiKey":
+            case "createServiceAccount":
+                return {"username": newcomer()["username"]}
+            case "createApiKey" | "createServiceAccountApiKey":
                 return {"name": "a key", "scopes": []}
         raise AssertionError(f"no body is known for {name}")
 

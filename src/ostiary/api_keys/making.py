@@ -11,19 +11,25 @@ from ostiary.api_keys.models import APIKey, api_keys
 from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
+from ostiary.crypto.sealed import Sealer
+from ostiary.mail.languages import choose_language
+from ostiary.mail.messages import APIKeyMade
+from ostiary.mail.outbox import enqueue
 from ostiary.problems import Forbidden, InvalidCredentials, InvalidInput
-from ostiary.roles.models import written
+from ostiary.roles.models import rights_of, written
 from ostiary.sessions.gate import Standing, admit
 from ostiary.sessions.hot import HELD_FOR_CHANGE
 from ostiary.sessions.models import held_from_stored
-from ostiary.users.models import users
-from ostiary.web.permissions import Rights
+from ostiary.users.models import user_by_id, users
+from ostiary.users.profiles import language_of
+from ostiary.web.permissions import PERMISSIONS, Rights
 
 DEFAULT_LIFETIME = timedelta(days=90)
 LONGEST_LIFETIME = timedelta(days=365)
 """AK-1."""
 
 MAX_KEYS_PER_USER = 100
+MAX_NAME_LENGTH = 64
 
 
 class ScopeNotHeld(Forbidden):
@@ -31,6 +37,13 @@ class ScopeNotHeld(Forbidden):
 
     detail = "A key cannot have a scope that its owner or its maker does not hold"
     code = "scope_not_held"
+
+
+class OwnerDeactivated(Forbidden):
+    """Nobody acts by a key of an owner who is kept out, so none is made."""
+
+    detail = "The owner of the key is deactivated"
+    code = "user_deactivated"
 
 
 class TooManyKeys(Forbidden):
@@ -49,17 +62,19 @@ class WantedKey(NamedTuple):
 
 
 def wanted_key(name: str, scopes: Iterable[str], expires_at: datetime | None, *, now: datetime) -> WantedKey:
-    """Put a wish into order: each scope once, and 90 days where nothing else is said. Raises InvalidInput.
-
-    The scopes are names of permissions.
-    """
+    """Put a wish into order: each scope once, and 90 days where nothing else is said. Raises InvalidInput."""
+    if not (1 <= len(name) <= MAX_NAME_LENGTH and name.isprintable() and name == name.strip()):
+        raise InvalidInput(f"name: must be 1 to {MAX_NAME_LENGTH} printable characters, without spaces around them")
+    known = set(scopes)
+    if not known <= set(PERMISSIONS):
+        raise InvalidInput(f"scopes: must be from {', '.join(PERMISSIONS)}")
     if expires_at is None:
         expires_at = now.replace(microsecond=0) + DEFAULT_LIFETIME
     if expires_at <= now:
         raise InvalidInput("expires_at: must be in the future")
     if expires_at > now + LONGEST_LIFETIME:
         raise InvalidInput(f"expires_at: must be at most {LONGEST_LIFETIME.days} days ahead")
-    return WantedKey(name, tuple(written(set(scopes)).split()), expires_at)
+    return WantedKey(name, tuple(written(known).split()), expires_at)
 
 
 def make_own_key(
@@ -70,23 +85,58 @@ def make_own_key(
     *,
     session_id: str,
     rights: Rights,
+    sealer: Sealer,
     origin: Origin,
     now: datetime,
 ) -> APIKey:
-    """Add a key for the user of a session, who has these rights.
+    """Add a key for the user of a session, who has these rights, and tell his address (MF-4).
 
     His row and the session are locked and read again, so that a deactivation or a log-out either comes first and is
     seen here, or comes after and finds this key. Raises InvalidCredentials where the gate does, ScopeNotHeld,
     TooManyKeys.
     """
     refuse_scopes_beyond(rights, wanted)
-    connection.execute(select(users.c.id).where(users.c.id == user_id).with_for_update())
-    _admit(connection, user_id, session_id, now)
+    _lock(connection, user_id)
+    admit_session(connection, user_id, session_id, now)
+    key = add_key(connection, user_id, new, wanted, origin=origin, now=now)
+    _tell_owner(connection, key, sealer=sealer, origin=origin, now=now)
+    return key
+
+
+def _tell_owner(connection: Connection, key: APIKey, *, sealer: Sealer, origin: Origin, now: datetime) -> None:
+    """Mail the owner that somebody who is signed in to his account has made a key."""
+    owner = user_by_id(connection, key.user_id)
+    if owner is None:
+        return
+    notice = APIKeyMade(
+        username=owner.username, at=now, source=origin.address, device=origin.user_agent, key_name=key.name
+    )
+    language = choose_language(language_of(connection, owner.id))
+    enqueue(connection, notice, to=owner.email, language=language, user_id=owner.id, sealer=sealer, now=now)
+
+
+def make_key_for(
+    connection: Connection, user_id: int, new: NewKey, wanted: WantedKey, *, origin: Origin, now: datetime
+) -> APIKey:
+    """Add a key for somebody else, on behalf of who was found to be allowed to.
+
+    Raises NotFound, OwnerDeactivated, ScopeNotHeld, TooManyKeys.
+    """
+    is_active = _lock(connection, user_id)
+    rights = rights_of(connection, user_id)
+    if not is_active:
+        raise OwnerDeactivated
+    refuse_scopes_beyond(rights, wanted)
     return add_key(connection, user_id, new, wanted, origin=origin, now=now)
 
 
-def _admit(connection: Connection, user_id: int, session_id: str, now: datetime) -> None:
-    """Ask the gate about a session, as it is at this moment."""
+def _lock(connection: Connection, user_id: int) -> bool | None:
+    """Keep a user as he is until the transaction ends; answer whether he is active, None where there is none."""
+    return connection.execute(select(users.c.is_active).where(users.c.id == user_id).with_for_update()).scalar()
+
+
+def admit_session(connection: Connection, user_id: int, session_id: str, now: datetime) -> None:
+    """Ask the gate about a session, as it is at this moment. Raises InvalidCredentials."""
     held = HELD_FOR_CHANGE.rows(connection, [session_id])
     if not held:
         raise InvalidCredentials(reason="no such session")

@@ -1,5 +1,6 @@
 """The api_keys table and what one row says."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,6 +9,8 @@ from typing import Any
 from sqlalchemy import Column, Connection, ForeignKey, Index, LargeBinary, String, Table, func, select, true
 
 from ostiary.db.types import Moment, UserId, metadata
+
+ID = re.compile(r"[0-9A-Za-z]{22}")
 
 api_keys = Table(
     "api_keys",
@@ -59,7 +62,9 @@ _COLUMNS = (
 
 def key_by_id(connection: Connection, key_id: str) -> APIKey | None:
     """Answer one key, whoever owns it."""
-    row = connection.execute(select(*_COLUMNS).where(api_keys.c.id == key_id)).first()
+    query = select(*_COLUMNS).where(api_keys.c.id == key_id)
+    # What cannot be an id may be no text either, as a database sees it.
+    row = None if ID.fullmatch(key_id) is None else connection.execute(query).first()
     return None if row is None else _from_row(row)
 
 

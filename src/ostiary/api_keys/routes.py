@@ -7,7 +7,7 @@ from starlette.responses import Response
 from ostiary.api_keys.ending import revoke_key
 from ostiary.api_keys.format import new_key
 from ostiary.api_keys.making import ScopeNotHeld, TooManyKeys, make_own_key, wanted_key
-from ostiary.api_keys.models import keys_of
+from ostiary.api_keys.models import KeyPage, keys_of
 from ostiary.api_keys.schemas import (
     APIKeyPage,
     APIKeyRequest,
@@ -21,7 +21,14 @@ from ostiary.problems import InvalidInput, NotFound
 from ostiary.web.body import read_json
 from ostiary.web.caller import caller_of
 from ostiary.web.endpoint import Access, APIKeys, Endpoint, Parameter, app_of
-from ostiary.web.parameters import DEFAULT_LIMIT, MAX_LIMIT, MAX_SKIP, parse_count
+from ostiary.web.parameters import (
+    DEFAULT_LIMIT,
+    MAX_LIMIT,
+    MAX_SKIP,
+    limit_parameter,
+    parse_count,
+    skip_parameter,
+)
 from ostiary.web.render import json_response
 
 log = structlog.get_logger(__name__)
@@ -40,6 +47,7 @@ async def post_key(request: Request) -> Response:
         wanted,
         session_id=caller.session_id,
         rights=caller.rights,
+        sealer=app.sealer,
         origin=origin_of(request),
         now=now,
     )
@@ -49,7 +57,9 @@ async def post_key(request: Request) -> Response:
 
 async def list_keys(request: Request) -> Response:
     """Answer a page of the caller's keys."""
-    return await answer_page(request, caller_of(request).user_id)
+    skip, limit = asked_page(request)
+    page = await app_of(request).db.read(keys_of, caller_of(request).user_id, skip=skip, limit=limit)
+    return page_response(page, skip, limit)
 
 
 async def delete_key(request: Request) -> Response:
@@ -61,29 +71,20 @@ async def delete_key(request: Request) -> Response:
     return Response(status_code=204)
 
 
-async def answer_page(request: Request, user_id: int) -> Response:
-    """Answer a page of somebody's keys."""
+def asked_page(request: Request) -> tuple[int, int]:
+    """Read `skip` and `limit`. Raises InvalidInput."""
     skip = parse_count(request, "skip", default=0, least=0, most=MAX_SKIP)
-    limit = parse_count(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
-    page = await app_of(request).db.read(keys_of, user_id, skip=skip, limit=limit)
-    return json_response(
-        {"items": [key_out(key) for key in page.items], "total": page.total, "skip": skip, "limit": limit}
-    )
+    return skip, parse_count(request, "limit", default=DEFAULT_LIMIT, least=1, most=MAX_LIMIT)
+
+
+def page_response(page: KeyPage, skip: int, limit: int) -> Response:
+    """Answer with a page of keys."""
+    items = [key_out(key) for key in page.items]
+    return json_response({"items": items, "total": page.total, "skip": skip, "limit": limit})
 
 
 KEY_ID = Parameter("key_id", "path", "The key's id: the part of the key after `ost_`.", {"type": "string"})
-SKIP = Parameter(
-    "skip",
-    "query",
-    "How many keys to leave out.",
-    {"type": "integer", "minimum": 0, "maximum": MAX_SKIP, "default": 0},
-)
-LIMIT = Parameter(
-    "limit",
-    "query",
-    "How many keys to answer at most.",
-    {"type": "integer", "minimum": 1, "maximum": MAX_LIMIT, "default": DEFAULT_LIMIT},
-)
+PAGE = (skip_parameter("How many keys to leave out."), limit_parameter("How many keys to answer at most."))
 
 ENDPOINTS = (
     Endpoint(
@@ -107,7 +108,7 @@ ENDPOINTS = (
         tag="API keys",
         summary="List one's own API keys",
         answer=APIKeyPage,
-        parameters=(SKIP, LIMIT),
+        parameters=PAGE,
         problems=(InvalidInput,),
     ),
     Endpoint(

@@ -2,11 +2,12 @@
 
 import re
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 
+from ostiary.api_keys.making import MAX_NAME_LENGTH
 from ostiary.api_keys.models import APIKey
 from ostiary.problems import InvalidInput
 from ostiary.users.schemas import timestamp
@@ -28,13 +29,6 @@ _EXAMPLE_LISTED: JsonDict = _EXAMPLE | {"last_used_at": "2024-01-02T03:04:00"}
 _EXAMPLE_MADE: JsonDict = _EXAMPLE | {"key": "ost_1CkYwq4fU0ovmP8sAb3ZtE_…"}
 
 
-def _one_line(name: str) -> str:
-    """Accept a name that people can tell from others, on one line."""
-    if not name.isprintable() or name != name.strip():
-        raise ValueError("must be printable, without spaces around it")
-    return name
-
-
 class APIKeyRequest(Body):
     """What a new key is for, what it may do, and how long."""
 
@@ -44,8 +38,9 @@ class APIKeyRequest(Body):
         }
     )
 
-    name: Annotated[str, AfterValidator(_one_line)] = Field(
-        min_length=1, max_length=64, description="Tells people what it is for: 1 to 64 printable characters."
+    name: str = Field(
+        description="Tells people what it is for: 1 to 64 printable characters.",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_NAME_LENGTH},
     )
     scopes: list[Permission] = Field(
         default=[],
@@ -56,6 +51,20 @@ class APIKeyRequest(Body):
         default=None,
         description="UTC, to the second. In 90 days if nothing is said, and at most 365 days ahead.",
         json_schema_extra={"examples": ["2024-03-31T00:00:00"]},
+    )
+
+
+class ServiceAccountRequest(Body):
+    """A program that is to have an account of its own."""
+
+    model_config = ConfigDict(json_schema_extra={"example": {"username": "nightly-export", "roles": ["auditor"]}})
+
+    username: str = Field(
+        description="3 to 64 characters of A-Z a-z 0-9 . _ -, with which an address can begin.",
+        json_schema_extra={"pattern": "^[A-Za-z0-9._-]{3,64}$"},
+    )
+    roles: list[str] = Field(
+        default=[], max_length=_MOST_SCOPES, description="Names of roles, which give no more than the caller has."
     )
 
 

@@ -41,6 +41,7 @@ class Event(StrEnum):
     REFRESH_TOKEN_REPLAYED = "refresh_token_replayed"  # noqa: S105
 
     # API keys
+    SERVICE_ACCOUNT_CREATED = "service_account_created"
     API_KEY_CREATED = "api_key_created"
     API_KEY_REVOKED = "api_key_revoked"
 
@@ -79,6 +80,7 @@ MEANINGS = {
     Event.LOGGED_OUT_EVERYWHERE: "A user ended all his sessions; `sessions` says how many.",
     Event.SESSIONS_ENDED: "An administrator ended all sessions of a user; `sessions` says how many.",
     Event.REFRESH_TOKEN_REPLAYED: "A spent refresh token came back; `session` was ended, as it may have been stolen.",
+    Event.SERVICE_ACCOUNT_CREATED: "A service account was made; the roles that it got are events of their own.",
     Event.API_KEY_CREATED: "A user got the API key `key`, which may use `scopes`.",
     Event.API_KEY_REVOKED: "A user's API key `key` was removed.",
     Event.MAIL_GIVEN_UP: "A mail about a user was not delivered and never will be; `message` says what it was about.",

@@ -13,7 +13,8 @@ COMMANDS = {
     "serve": "Serve the API. An empty data directory becomes a working installation.",
     "user": "Make, show and change users.",
     "role": "Make and show roles, and say who has them.",
-    "api-key": "Show and revoke the keys that programs call with.",
+    "api-key": "Show, make and revoke the keys that programs call with.",
+    "service-account": "Make accounts for programs.",
     "keys": "Show and change the keys that sign access tokens.",
     "db": "Look after the database's schema.",
     "config": "Print every setting: its value, where it came from, its default and its meaning.",
@@ -21,7 +22,7 @@ COMMANDS = {
 }
 """Every command with its line in the help; each has a module of its name in this package, or the one below."""
 
-ELSEWHERE = {"api-key": "rights.api_key", "role": "rights.role"}
+ELSEWHERE = {"api-key": "rights.api_key", "service-account": "rights.service_account", "role": "rights.role"}
 
 
 class Commands(TyperGroup):

@@ -12,6 +12,7 @@ from ostiary.db.statements import insert_into
 from ostiary.problems import Forbidden, NotFound
 from ostiary.roles.models import existing_role, rights_of, roles_of, user_roles
 from ostiary.roles.rights import By, check_may_confer, check_may_write_to, rights_now
+from ostiary.web.permissions import Rights
 
 MAX_ROLES_PER_USER = 32
 MAX_NAMES_LENGTH = 1024
@@ -32,6 +33,16 @@ def grant_role(connection: Connection, by: By, user_id: int, name: str, *, origi
     TooManyRolesOfUser.
     """
     rights = rights_now(connection, by, "roles:write")
+    confer_role(connection, rights, user_id, name, origin=origin, now=now)
+
+
+def confer_role(
+    connection: Connection, rights: Rights, user_id: int, name: str, *, origin: Origin, now: datetime
+) -> None:
+    """Give a user a role, on behalf of who has these rights and was found to be allowed to.
+
+    Raises NotFound, RightsExceeded, TooManyRolesOfUser.
+    """
     target = rights_of(connection, user_id)
     role = existing_role(connection, name)
     check_may_write_to(rights, target)

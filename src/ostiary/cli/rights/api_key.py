@@ -1,23 +1,26 @@
-"""`ostiary api-key …`: showing and revoking the keys that programs call with.
+"""`ostiary api-key …`: showing, making and revoking the keys that programs call with.
 
 A running server knows at once: it reads a key at each call.
 """
 
+from datetime import timedelta
 from typing import Annotated
 
 import typer
 
 from ostiary.api_keys.ending import revoke_key
+from ostiary.api_keys.format import new_key
+from ostiary.api_keys.making import DEFAULT_LIFETIME, LONGEST_LIFETIME, make_key_for, wanted_key
 from ostiary.api_keys.models import APIKey, KeyPage, key_by_id, keys_of
-from ostiary.api_keys.schemas import key_out
+from ostiary.api_keys.schemas import key_out, new_key_out
 from ostiary.audit.origin import OPERATOR
 from ostiary.cli.asking import confirm
 from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, Yes, with_database
 from ostiary.cli.output import print_json, print_table
+from ostiary.cli.users.who import Who, find
 from ostiary.clock import SystemClock
 from ostiary.db import Database
 from ostiary.problems import NotFound
-from ostiary.users.accounts import find_user
 from ostiary.users.schemas import timestamp
 
 MOST_LISTED = 10_000
@@ -37,7 +40,7 @@ def list_(
     """Print keys, the newest first. Nobody can print the keys themselves: only hashes are stored."""
 
     async def work(database: Database) -> KeyPage:
-        user_id = None if user is None else await find_owner(database, user)
+        user_id = None if user is None else (await find(database, user)).id
         return await database.read(keys_of, user_id, skip=skip, limit=limit)
 
     page = with_database(work, data_dir=data_dir, database_url=database_url)
@@ -65,6 +68,37 @@ def list_(
 
 
 @cli.command()
+def create(
+    who: Who,
+    name: Annotated[str, typer.Option(help="What it is for.")],
+    scope: Annotated[
+        list[str] | None, typer.Option(help="A permission that it may use, of those its owner holds. Repeatable.")
+    ] = None,
+    days: Annotated[
+        int, typer.Option(min=1, max=LONGEST_LIFETIME.days, help="How long it lives.")
+    ] = DEFAULT_LIFETIME.days,
+    as_json: AsJSON = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseURL = None,
+) -> None:
+    """Make a key for a user and print it, the only time that it can be seen."""
+    now = SystemClock().now()
+    expires_at = now.replace(microsecond=0) + timedelta(days=days)
+    wanted, new = wanted_key(name, scope or [], expires_at, now=now), new_key()
+
+    async def work(database: Database) -> APIKey:
+        owner = await find(database, who)
+        return await database.write(make_key_for, owner.id, new, wanted, origin=OPERATOR, now=now)
+
+    key = with_database(work, data_dir=data_dir, database_url=database_url)
+    if as_json:
+        print_json(new_key_out(key, new.plain))
+        return
+    typer.echo(f"Key {key.id} of user {key.user_id} is good until {timestamp(key.expires_at)} UTC:", err=True)
+    typer.echo(new.plain)
+
+
+@cli.command()
 def revoke(
     key_id: Annotated[str, typer.Argument(metavar="ID", help="The key's id, as `ostiary api-key list` shows it.")],
     yes: Yes = False,
@@ -84,11 +118,3 @@ def revoke(
 
     key = with_database(work, data_dir=data_dir, database_url=database_url)
     typer.echo(f"API key {key.id} ({key.name}) of user {key.user_id} is revoked.")
-
-
-async def find_owner(database: Database, who: str) -> int:
-    """Answer the id of somebody. Raises NotFound, with a line that says whom."""
-    try:
-        return (await database.read(find_user, who)).id
-    except NotFound:
-        raise NotFound(f"There is no user with this id, e-mail address or username: {who}") from None
