@@ -64,7 +64,13 @@ VAGUE_NAMES = {"base", "common", "helpers", "repository", "service", "utils"}
 CLOCK = {"now", "utcnow", "today"}
 TIMERS = {"time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns", "localtime", "gmtime"}
 RANDOM_ALLOWED = {"ostiary.db.postgres"}  # jitter between tries
-THREADS_ALLOWED = {"ostiary.db.sqlite", "ostiary.crypto.workers", "ostiary.mail.worker", "ostiary.upkeep"}
+THREADS_ALLOWED = {
+    "ostiary.audit.worker",
+    "ostiary.db.sqlite",
+    "ostiary.crypto.workers",
+    "ostiary.mail.worker",
+    "ostiary.upkeep",
+}
 THREADS = {"Thread", "ThreadPoolExecutor", "ProcessPoolExecutor", "Timer", "to_thread", "run_in_executor"}
 LOOPS = {"run", "Runner", "run_until_complete", "new_event_loop"}
 CHANGES = {"append", "add", "update", "pop", "clear", "extend", "insert", "remove", "setdefault", "discard", "popitem"}

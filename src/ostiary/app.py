@@ -16,6 +16,9 @@ from ostiary.api_keys import service_routes
 from ostiary.api_keys.format import PREFIX, read_key
 from ostiary.api_keys.recognition import identify_by_key
 from ostiary.audit import routes as audit_routes
+from ostiary.audit.refusals import Refusals
+from ostiary.audit.sealing.chain import SealingKeys
+from ostiary.audit.worker import AuditWorker
 from ostiary.clock import Clock, SystemClock
 from ostiary.context import App
 from ostiary.crypto.breached import BreachedPasswords
@@ -108,6 +111,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         ),
         lookup_hash=lookup_hash,
         cursors=Cursors(secret.derive_all("cursor")),
+        audit_keys=SealingKeys(secret),
+        refusals=Refusals(),
         callers=Coalescer(lambda batch: identify(db, batch, now=clock.now(), last_uses=last_uses)),
         key_callers=Coalescer(lambda batch: identify_by_key(db, batch, now=clock.now(), last_uses=key_uses)),
         rotations=Coalescer(lambda batch: db.write(rotate, batch, tokens=tokens, lifetimes=lifetimes, now=clock.now())),
@@ -205,6 +210,7 @@ def create_app(
     app = build(settings, clock=clock)
     upkeep = Upkeep(app, every_seconds=upkeep_every_seconds)
     mail = MailWorker(app.db, app.sealer, app.clock, lambda: _outgoing(settings), every_seconds=mail_every_seconds)
+    audit = AuditWorker(app.db, app.audit_keys, app.refusals, app.clock, settings.data_dir)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -212,11 +218,13 @@ def create_app(
         await renew_keys(app)
         upkeep.start()
         mail.start()
+        audit.start()
         try:
             yield
         finally:
             await mail.stop()
             await upkeep.stop()
+            await audit.stop()  # last, since it seals what the others have recorded
             await stop(app)
 
     endpoints: tuple[Endpoint, ...] = ENDPOINTS
@@ -257,4 +265,5 @@ def _edge(inner: ASGIApp, app: App, endpoints: tuple[Endpoint, ...]) -> Edge:
         trusted=settings.trusted_proxies,
         cors=CORS(origins=settings.cors_origins) if settings.cors_origins else None,
         access_log=settings.access_log,
+        refused=lambda scope, problem: app.refusals.note(scope, problem, now=clock.now()),
     )

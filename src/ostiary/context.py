@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from ostiary.api_keys.format import PresentedKey
+    from ostiary.audit.refusals import Refusals
+    from ostiary.audit.sealing.chain import SealingKeys
     from ostiary.clock import Clock
     from ostiary.crypto.breached import BreachedPasswords
     from ostiary.crypto.passwords import PasswordHasher
@@ -51,6 +53,8 @@ class App:
     lookup_hash: "Callable[[str], str]"
     """Keyed hash under which something that must not be stored in plain can be found again."""
     cursors: "Cursors"
+    audit_keys: "SealingKeys"
+    refusals: "Refusals"
 
     # Hot reads and writes, many callers in one statement.
     callers: "Coalescer[AccessClaims, Caller]"

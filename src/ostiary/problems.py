@@ -29,6 +29,8 @@ class Problem(Exception):  # noqa: N818 - a refusal we meant to give is not an e
     """A stable snake_case word for programs; None where the contract fixes `detail` alone."""
     keep_writes: ClassVar[bool] = False
     """True: what the flow wrote before it refused is committed all the same (a counted failure, a revoked family)."""
+    is_recorded: ClassVar[bool] = False
+    """True: whoever refuses has recorded it in the audit log, with what only he knows; nobody counts it again."""
 
     def __init__(
         self, detail: str | None = None, *, reason: str = "", headers: Mapping[str, str] | None = None

@@ -8,6 +8,13 @@ import structlog
 
 from ostiary.api_keys.ending import purge_keys as purge_api_keys
 from ostiary.api_keys.recognition import write_key_uses
+from ostiary.audit.erasure import (
+    PERSONAL_KEPT_FOR,
+    ROWS_KEPT_FOR,
+    finish_erasures,
+    forget_origins,
+    remove_rows,
+)
 from ostiary.context import App
 from ostiary.credentials.one_time import purge_tokens
 from ostiary.crypto.jwk import generate_key
@@ -99,6 +106,7 @@ class Upkeep:
             while await app.db.write(purge, limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
                 pass  # in slices, so that nobody waits long behind one
         await self._forget_addresses(now - ADDRESSES_KEPT_FOR)
+        await self._clear_audit_log(now)
         self._purged_at = now
 
     async def _forget_addresses(self, before: datetime) -> None:
@@ -106,6 +114,16 @@ class Upkeep:
         db = self._app.db
         while ids := await db.read(with_old_addresses, begun_before=before, limit=PURGED_AT_ONCE):
             await db.write(forget_addresses, ids)
+
+    async def _clear_audit_log(self, now: datetime) -> None:
+        """Take personal data, and in the end whole rows, out of the audit log (LA-4)."""
+        db, keys, most = self._app.db, self._app.audit_keys, PURGED_AT_ONCE
+        while await db.write(finish_erasures, now=now, limit=most) == most:
+            pass  # in slices, as above
+        while await db.write(forget_origins, before=now - PERSONAL_KEPT_FOR, limit=most) == most:
+            pass
+        while await db.write(remove_rows, keys, before=now - ROWS_KEPT_FOR, limit=most) == most:
+            pass
 
 
 async def renew_keys(app: App) -> None:

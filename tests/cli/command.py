@@ -31,6 +31,7 @@ _LOADED = (
     "rights.service_account",
     "rights.role",
     "keys",
+    "audit",
     "db",
     "config",
     "openapi",

@@ -53,6 +53,11 @@ class Event(StrEnum):
     SIGNING_KEY_REVOKED = "signing_key_revoked"
     SECRET_CHANGED = "secret_changed"  # noqa: S105
 
+    # Refusals, and the log itself
+    ACCESS_REFUSED = "access_refused"
+    RATE_LIMITED = "rate_limited"
+    AUDIT_CHAIN_BROKEN = "audit_chain_broken"
+
 
 MEANINGS = {
     Event.USER_SIGNED_UP: "Somebody signed up.",
@@ -87,4 +92,7 @@ MEANINGS = {
     Event.SIGNING_KEY_PUBLISHED: "A key that signs access tokens was added; it signs from `signs_from` on.",
     Event.SIGNING_KEY_REVOKED: "A signing key, and with it every token it signed, is refused from now on.",
     Event.SECRET_CHANGED: "The server was started with a new secret key, the old one being listed.",
+    Event.ACCESS_REFUSED: "Refused with 403, for the `code`, `count` times in a second; written within a second.",
+    Event.RATE_LIMITED: "Over a request limit (`limit`), `count` times in a minute; written after that minute.",
+    Event.AUDIT_CHAIN_BROKEN: "The server found the end of this log not as it had sealed it, and went on behind it.",
 }

@@ -74,3 +74,15 @@ def list_rows(
     query = select(audit_log).where(*conditions).order_by(audit_log.c.id.desc()).offset(skip).limit(limit + 1)
     rows = [AuditRow(*row) for row in connection.execute(query)]
     return AuditPage(rows[:limit], min(total, MOST_COUNTED), total > MOST_COUNTED, len(rows) > limit)
+
+
+def count_rows(connection: Connection, wanted: Wanted) -> int:
+    """Count all rows that are wanted, however many: for those who walk through all of them anyway."""
+    return connection.execute(select(func.count()).select_from(audit_log).where(*wanted.conditions())).scalar_one()
+
+
+def rows_after(connection: Connection, wanted: Wanted, after: str, *, limit: int) -> list[AuditRow]:
+    """Answer the wanted rows that come next after an id, the oldest first."""
+    conditions = [*wanted.conditions(), audit_log.c.id > after]
+    query = select(audit_log).where(*conditions).order_by(audit_log.c.id).limit(limit)
+    return [AuditRow(*row) for row in connection.execute(query)]

@@ -16,6 +16,7 @@ COMMANDS = {
     "api-key": "Show, make and revoke the keys that programs call with.",
     "service-account": "Make accounts for programs.",
     "keys": "Show and change the keys that sign access tokens.",
+    "audit": "Read, verify and export the audit log.",
     "db": "Look after the database's schema.",
     "config": "Print every setting: its value, where it came from, its default and its meaning.",
     "openapi": "Print the API's OpenAPI document.",

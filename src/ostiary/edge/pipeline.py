@@ -22,7 +22,7 @@ from ostiary.edge.headers import SecurityHeaders, rate_limit_headers
 from ostiary.edge.lane import HotLane
 from ostiary.edge.limits import RequestLimit, bearer_token, counted_in
 from ostiary.edge.protocol import sent_whole
-from ostiary.edge.requests import begin_request, log_request, note_problem, request_ids
+from ostiary.edge.requests import begin_request, log_request, note_problem, problem_in, request_ids
 from ostiary.edge.source import Network, find_source
 from ostiary.problems import Problem
 from ostiary.web.caller import Caller, put_caller
@@ -48,6 +48,7 @@ class Edge:
         trusted: tuple[Network, ...] = (),
         cors: CORS | None = None,
         access_log: bool = True,
+        refused: Callable[[Scope, Problem], None] | None = None,
     ) -> None:
         endpoints = tuple(endpoints)
         self._app = app
@@ -61,6 +62,7 @@ class Edge:
         self._trusted = trusted
         self._cors = cors
         self._access_log = access_log
+        self._refused = refused
         self._ids = request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,6 +87,9 @@ class Edge:
                 raise  # the server cuts the connection, so that nobody takes the answer for whole
             await answer.send_whole(json_response({"detail": "Internal server error"}, 500))
         finally:
+            refusal = problem_in(scope)
+            if refusal is not None and self._refused is not None:
+                self._refused(scope, refusal)
             if self._access_log:
                 log_request(scope, answer.status, self._clock.monotonic() - started_at, self._clock.now())
 

@@ -18,7 +18,7 @@ log = structlog.get_logger("ostiary.request")
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{8,128}")
 _LARGEST_ID = 2**64 - 1
-_REASON = "ostiary.reason"
+_PROBLEM = "ostiary.problem"
 
 
 def request_ids() -> Iterator[int]:
@@ -43,13 +43,19 @@ def _given_id(scope: Scope, trusted: tuple[Network, ...]) -> str | None:
 
 
 def note_problem(scope: Scope, problem: Problem) -> None:
-    """Leave the reason of a refusal for the request's line in the log."""
-    scope[_REASON] = problem.reason or problem.code or type(problem).__name__
+    """Leave a refusal for the request's line in the log, and for whoever else keeps count."""
+    scope[_PROBLEM] = problem
+
+
+def problem_in(scope: Scope) -> Problem | None:
+    """Answer how a request was refused, if it was."""
+    problem: Problem | None = scope.get(_PROBLEM)
+    return problem
 
 
 def log_request(scope: Scope, status: int, seconds: float, now: datetime) -> None:
     """Write a request's line. The query is left out, since people put secrets there."""
-    caller = caller_in(scope)
+    caller, problem = caller_in(scope), problem_in(scope)
     log.info(
         REQUEST,
         timestamp=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -59,5 +65,5 @@ def log_request(scope: Scope, status: int, seconds: float, now: datetime) -> Non
         ms=round(seconds * 1000, 1),
         source=source_in(scope).address,
         user_id=caller.user_id if caller else None,
-        reason=scope.get(_REASON),
+        reason=None if problem is None else problem.reason or problem.code or type(problem).__name__,
     )

@@ -9,6 +9,8 @@ from sqlalchemy import Connection, delete, insert, select, update
 from ostiary.audit.events import Event
 from ostiary.audit.origin import SYSTEM, Origin
 from ostiary.audit.recording import record
+from ostiary.audit.sealing.chain import SealingKeys
+from ostiary.audit.sealing.flows import reseal
 from ostiary.crypto import jwk
 from ostiary.crypto.sealed import Sealer
 from ostiary.crypto.secret import Secret
@@ -111,6 +113,7 @@ def hold_to_secret(connection: Connection, secret: Secret, sealer: Sealer, *, no
                 .values(sealed_private_jwk=_sealed(key.kid, plain, sealer))
             )
     connection.execute(update(installation).values(secret_fingerprint=secret.fingerprint))
+    reseal(connection, SealingKeys(secret), now=now)
     record(connection, Event.SECRET_CHANGED, SYSTEM, now=now)
 
 

@@ -37,6 +37,7 @@ class InvalidPassword(Forbidden):
 
     detail = "The current password is wrong"
     code = "invalid_password"
+    is_recorded = True
 
 
 class Proof(NamedTuple):

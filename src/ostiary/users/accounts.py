@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, delete, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from ostiary.audit.erasure import erase_user
 from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
@@ -130,6 +131,7 @@ def delete_user(connection: Connection, user_id: int, *, origin: Origin, now: da
         raise NotFound
     note_removed(connection, [user_id])
     record(connection, Event.USER_DELETED, origin, user_id=user_id, now=now)
+    erase_user(connection, user_id, now=now)
     _keep_one_superuser(connection, lost=user)
 
 

@@ -30,19 +30,19 @@ class Bar:
         """How long it has been going on."""
         return self._clock.monotonic() - self._started_at
 
-    def show(self, *, completed: int, users: int) -> None:
-        """Show how much of the total is done, and how many users that were."""
+    def show(self, *, completed: int, users: int, total: int | None = None) -> None:
+        """Show how much of the total is done, and how many users, or what else is counted, that were."""
         rate = int(users / max(self.seconds, 1e-9))
-        self._progress.update(self._task, completed=completed, users=users, rate=rate)
+        self._progress.update(self._task, completed=completed, total=total, users=users, rate=rate)
 
 
 @contextmanager
-def bar(total: int) -> Iterator[Bar]:
+def bar(total: int, *, what: str = "users") -> Iterator[Bar]:
     """Show a bar on standard error while the block runs, if that is a terminal."""
     columns = (
         BarColumn(),
         TaskProgressColumn(),
-        TextColumn("{task.fields[users]:,} users, {task.fields[rate]:,}/s, left:"),
+        TextColumn(f"{{task.fields[users]:,}} {what}, {{task.fields[rate]:,}}/s, left:"),
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty(), transient=True) as progress:

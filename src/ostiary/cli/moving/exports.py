@@ -45,7 +45,7 @@ def export_users(
     form = form or (Form.JSONL if file is None else form_of(file))
 
     async def work(database: Database) -> tuple[int, int]:
-        with _target(file, force=force) as target:
+        with opened_target(file, force=force) as target:
             return await _export(database, target, form, with_passwords=passwords)
 
     users, bound = with_database(work, data_dir=data_dir, database_url=database_url)
@@ -78,7 +78,7 @@ async def _export(database: Database, target: BinaryIO, form: Form, *, with_pass
 
 
 @contextmanager
-def _target(file: Path | None, *, force: bool) -> Iterator[BinaryIO]:
+def opened_target(file: Path | None, *, force: bool) -> Iterator[BinaryIO]:
     """Open what the block writes to; a file is complete under its name, or not there. Raises FileInTheWay."""
     if file is None:
         yield sys.stdout.buffer
