@@ -8,7 +8,7 @@ say; a member that no model knows is ignored, once it has passed all this.
 import asyncio
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from math import isfinite
 from typing import Annotated, Any, NoReturn, TypeAlias, TypeVar
 
@@ -106,7 +106,7 @@ async def read_json(
     Raises BodyTooLarge, UnsupportedMediaType and RequestTimeout, and InvalidInput for everything else: also for a
     caller who went away in the middle, since that is no error of ours.
     """
-    raw = await _receive(request.scope, request.receive, max_bytes, timeout_seconds)
+    raw = await receive_body(request, is_json, max_bytes=max_bytes, timeout_seconds=timeout_seconds)
     try:
         body = model.model_validate(parse_object(raw))
     except ValidationError as error:
@@ -143,9 +143,19 @@ def parse_object(raw: bytes | bytearray) -> dict[str, Any]:
     return document
 
 
-async def _receive(scope: Scope, receive: Receive, max_bytes: int, timeout_seconds: float) -> bytearray:
-    """Collect the body, unless its headers say already that it will be refused."""
-    if problem := _judge_headers(scope, max_bytes):
+async def receive_body(
+    request: Request,
+    is_accepted: Callable[[bytes], bool],
+    *,
+    max_bytes: int = MAX_BODY_BYTES,
+    timeout_seconds: float = BODY_TIMEOUT_SECONDS,
+) -> bytearray:
+    """Collect the body, unless its headers say already that it will be refused; the media type is `is_accepted`'s.
+
+    Raises BodyTooLarge, UnsupportedMediaType, RequestTimeout, and InvalidInput where the caller went away.
+    """
+    scope, receive = request.scope, request.receive
+    if problem := _judge_headers(scope, is_accepted, max_bytes):
         await _refuse_unread(problem, scope, receive)
     if _has_arrived(scope):  # as most are: there is nothing to wait for, and a timer is not for nothing
         body, more = await _collect(receive, max_bytes)
@@ -181,7 +191,7 @@ async def _collect(receive: Receive, max_bytes: int) -> tuple[bytearray, bool]:
     return body, more
 
 
-def _judge_headers(scope: Scope, max_bytes: int) -> Problem | None:
+def _judge_headers(scope: Scope, is_accepted: Callable[[bytes], bool], max_bytes: int) -> Problem | None:
     """Answer what is wrong with a body, as far as its headers tell: size first, then kind (HT-4)."""
     media_types = []
     encoded = False
@@ -194,14 +204,14 @@ def _judge_headers(scope: Scope, max_bytes: int) -> Problem | None:
                 return BodyTooLarge()
         elif name == b"content-encoding":
             encoded = encoded or value.strip().lower() not in {b"", b"identity"}
-    if len(media_types) != 1 or not _is_json(media_types[0]):
+    if len(media_types) != 1 or not is_accepted(media_types[0]):
         return UnsupportedMediaType()
     if encoded:  # RFC 9110 §15.5.16 wants to be told what would do
         return UnsupportedMediaType("Content-Encoding is not supported", headers={"Accept-Encoding": "identity"})
     return None
 
 
-def _is_json(content_type: bytes) -> bool:
+def is_json(content_type: bytes) -> bool:
     """Tell whether a media type is JSON in UTF-8; parameters other than the character set mean nothing here."""
     if content_type == b"application/json":
         return True
