@@ -20,6 +20,8 @@ from tests.server import Process, Server
 hypothesis_settings.register_profile("ostiary", deadline=None)
 hypothesis_settings.load_profile("ostiary")
 
+_NO_LIMIT = "1000000/hour"  # all tests are one source
+
 NewDatabase: TypeAlias = Callable[[], str | None]
 MakeServer: TypeAlias = Callable[..., Server]
 MakeProcess: TypeAlias = Callable[..., Process]
@@ -125,5 +127,6 @@ def settings_for_tests(data_dir: Path, database_url: str | None, **options: Any)
     return Settings.load(
         data_dir=data_dir,
         database_url=database_url,
-        **{"rate_limit": "off", "login_failure_floor": "0s", "access_log": "off"} | options,
+        **{"rate_limit": "off", "login_failure_floor": "0s", "access_log": "off", "mail_limit_per_source": _NO_LIMIT}
+        | options,
     )

@@ -34,7 +34,10 @@ class Domain(NamedTuple):
         return self.folder / "locales" / language / "LC_MESSAGES" / f"{self.name}.po"
 
 
-DOMAINS = (Domain("mail", ROOT / "src" / "ostiary" / "mail"),)
+DOMAINS = (
+    Domain("mail", ROOT / "src" / "ostiary" / "mail"),
+    Domain("pages", ROOT / "src" / "ostiary" / "verification" / "pages"),
+)
 
 
 def main() -> int:
@@ -81,7 +84,7 @@ def _merged(domain: Domain, language: str) -> Catalog:
         language,
         domain.name,
         project="Ostiary",
-        header_comment=f"# The words of src/ostiary/{domain.name}/ in another language.",
+        header_comment=f"# The words of {domain.folder.relative_to(ROOT).as_posix()}/ in another language.",
         creation_date=datetime(2026, 1, 1, tzinfo=UTC),  # what does not change makes no differences
         revision_date=datetime(2026, 1, 1, tzinfo=UTC),
         fuzzy=False,

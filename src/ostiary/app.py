@@ -46,6 +46,7 @@ from ostiary.reference.routes import reference_endpoints
 from ostiary.roles import routes as roles_routes
 from ostiary.sessions import routes as sessions_routes
 from ostiary.sessions.access import LastUses, identify
+from ostiary.sessions.gate import Demands
 from ostiary.sessions.refresh import rotate
 from ostiary.sessions.rotation import Lifetimes
 from ostiary.sessions.tokens import Tokens
@@ -53,6 +54,9 @@ from ostiary.settings import Settings
 from ostiary.upkeep import EVERY_SECONDS, Upkeep, renew_keys
 from ostiary.users import routes as users_routes
 from ostiary.users.listing import list_pages, read_users
+from ostiary.verification import routes as verification_routes
+from ostiary.verification.pages.routes import page_endpoints
+from ostiary.verification.worker import AskedMails
 from ostiary.web.application import Application
 from ostiary.web.caller import Caller
 from ostiary.web.cursors import Cursors
@@ -73,6 +77,7 @@ ENDPOINTS = (
     *service_routes.ENDPOINTS,
     *keys_routes.ENDPOINTS,
     *audit_routes.ENDPOINTS,
+    *verification_routes.ENDPOINTS,
 )
 
 
@@ -88,6 +93,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
     sealer = Sealer(secret, "sealing")
     ring = KeyRing(db, sealer, clock)
     tokens, lifetimes = _tokens(settings, secret, ring), _lifetimes(settings)
+    demands = Demands(proven_address=settings.require_verified_email)
     last_uses, key_uses = LastUses(), LastUses()
     lookup_hash = _lookup_hash(secret)
     file = settings.breached_passwords_file
@@ -103,6 +109,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         breached=None if file is None else BreachedPasswords(file),
         tokens=tokens,
         lifetimes=lifetimes,
+        demands=demands,
         attempts=Attempts(),
         last_uses=last_uses,
         key_uses=key_uses,
@@ -113,9 +120,13 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         cursors=Cursors(secret.derive_all("cursor")),
         audit_keys=SealingKeys(secret),
         refusals=Refusals(),
-        callers=Coalescer(lambda batch: identify(db, batch, now=clock.now(), last_uses=last_uses)),
-        key_callers=Coalescer(lambda batch: identify_by_key(db, batch, now=clock.now(), last_uses=key_uses)),
-        rotations=Coalescer(lambda batch: db.write(rotate, batch, tokens=tokens, lifetimes=lifetimes, now=clock.now())),
+        callers=Coalescer(lambda batch: identify(db, batch, demands=demands, now=clock.now(), last_uses=last_uses)),
+        key_callers=Coalescer(
+            lambda batch: identify_by_key(db, batch, demands=demands, now=clock.now(), last_uses=key_uses)
+        ),
+        rotations=Coalescer(
+            lambda batch: db.write(rotate, batch, tokens=tokens, lifetimes=lifetimes, demands=demands, now=clock.now())
+        ),
         user_reads=Coalescer(lambda batch: read_users(db, batch)),
         user_pages=Coalescer(lambda batch: db.read(list_pages, batch)),
     )
@@ -209,6 +220,7 @@ def create_app(
         _outgoing(settings).check()
     app = build(settings, clock=clock)
     upkeep = Upkeep(app, every_seconds=upkeep_every_seconds)
+    asked_mails = AskedMails(app, every_seconds=mail_every_seconds)
     mail = MailWorker(app.db, app.sealer, app.clock, lambda: _outgoing(settings), every_seconds=mail_every_seconds)
     audit = AuditWorker(app.db, app.audit_keys, app.refusals, app.clock, settings.data_dir)
 
@@ -219,15 +231,17 @@ def create_app(
         upkeep.start()
         mail.start()
         audit.start()
+        asked_mails.start()
         try:
             yield
         finally:
+            await asked_mails.stop()
             await mail.stop()
             await upkeep.stop()
             await audit.stop()  # last, since it seals what the others have recorded
             await stop(app)
 
-    endpoints: tuple[Endpoint, ...] = ENDPOINTS
+    endpoints: tuple[Endpoint, ...] = (*ENDPOINTS, *page_endpoints())
     if settings.api_docs:
         endpoints += reference_endpoints(ENDPOINTS, public_url=settings.public_url)
     application = Application(endpoints, edge=lambda inner: _edge(inner, app, endpoints), lifespan=lifespan)

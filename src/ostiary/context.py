@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ostiary.login.attempts import Attempts
     from ostiary.mail.limits import MailLimits
     from ostiary.sessions.access import LastUses
+    from ostiary.sessions.gate import Demands
     from ostiary.sessions.refresh import Rotation
     from ostiary.sessions.rotation import Lifetimes, Presented
     from ostiary.sessions.tokens import AccessClaims, Tokens
@@ -46,6 +47,7 @@ class App:
     breached: "BreachedPasswords | None"
     tokens: "Tokens"
     lifetimes: "Lifetimes"
+    demands: "Demands"
     attempts: "Attempts"
     last_uses: "LastUses"
     key_uses: "LastUses"

@@ -27,6 +27,8 @@ from ostiary.login.throttle import purge_sources, purge_throttles
 from ostiary.sessions.access import write_last_uses
 from ostiary.sessions.ending import forget_addresses, purge_sessions, with_old_addresses
 from ostiary.users.counting import fold_counts
+from ostiary.verification.addresses import purge_email_changes
+from ostiary.verification.invitations import purge_invitations
 
 EVERY_SECONDS = 5.0
 PURGE_EVERY = timedelta(hours=1)
@@ -99,6 +101,8 @@ class Upkeep:
             partial(purge_sessions, before=expired),
             partial(purge_tokens, before=expired),
             partial(purge_api_keys, before=expired),
+            partial(purge_invitations, before=expired),
+            partial(purge_email_changes, before=expired),
             partial(purge_throttles, now=now),
             partial(purge_sources, now=now),
             partial(purge_places, now=now),

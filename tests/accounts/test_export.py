@@ -31,6 +31,7 @@ NOT_KEPT_OF_ONE = {
     "login_throttles": "numbers, and where strangers tried from, for an hour",
     "audit_erasures": "only of users who are gone",
     "one_time_tokens": "hashes, for as long as a link lives",
+    "mail_requests": "an address that somebody named, for moments",
     "email_changes": "an address that nobody has proven, for a day",
     "invitations": "of others, whom he invited, for a week",
 }

@@ -265,7 +265,8 @@ def test_making_a_key_asks_the_gate_when_it_completes(server: Server, client: ht
         wanted = wanted_key("x", [], None, now=now)
         return write(
             server.settings, make_own_key, person.id, new_key(), wanted,
-            session_id=session_id, rights=NO_RIGHTS, sealer=server.app.sealer, origin=OPERATOR, now=now,
+            session_id=session_id, rights=NO_RIGHTS, demands=server.app.demands, sealer=server.app.sealer,
+            origin=OPERATOR, now=now,
         )  # fmt: skip
 
     person, other = signed_in(client), signed_in(client)

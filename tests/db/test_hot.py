@@ -22,6 +22,7 @@ from ostiary.sessions.models import Granted, Held, Session, granted_from_stored,
 from ostiary.users.accounts import set_superuser
 from ostiary.users.hot import USER, USERS_FROM
 from ostiary.users.models import User, from_row, from_stored, select_users, users
+from ostiary.users.profiles import mark_verified
 from ostiary.web.permissions import Rights
 from tests.api_keys.keys import made_key
 from tests.login.inside import remove_password
@@ -104,7 +105,7 @@ def test_a_caller_by_api_key(server: Server, client: httpx.Client) -> None:
     plant_role(server, "some", "users:read")
     plant_role(server, "more", "audit:read", "keys:write")
     plant_holder(server, people[1].id, "some", "more")
-    permitted = {row[0]: row[8] for row in looked_up(server, KEY_CALLER, [(key_id,) for key_id in everybody]) if row}
+    permitted = {row[0]: row[9] for row in looked_up(server, KEY_CALLER, [(key_id,) for key_id in everybody]) if row}
     assert permitted.pop(people[0].id) is None
     assert set(permitted.pop(people[1].id).split()) == {"users:read", "audit:read", "keys:write"}
 
@@ -133,7 +134,7 @@ def test_a_candidate_by_address_and_by_id(server: Server, client: httpx.Client, 
     everybody = {row[0]: row[1:] for row in in_words(server, query)}
     asked = [*everybody, "none:nobody"]
     rows = looked_up(server, CANDIDATE, [(email_key, network) for email_key in asked])
-    found = [None if row is None else (row[0], *row[7:]) for row in rows]
+    found = [None if row is None else (row[0], *row[7:10]) for row in rows]
     assert found == [everybody.get(each) for each in asked]
     by_id = looked_up(server, CANDIDATE_BY_ID, [(row[0] if row else 0, network) for row in rows])
     assert by_id == rows
@@ -160,9 +161,14 @@ def test_sessions_held_for_change(server: Server, client: httpx.Client) -> None:
 
     def in_sqlalchemy(connection: Connection) -> list[Held]:
         joined = sessions.join(users, users.c.id == sessions.c.user_id)
-        query = select(*sessions.columns, users.c.id, users.c.is_active).select_from(joined)
+        query = select(
+            *sessions.columns, users.c.id, users.c.is_active, users.c.email_verified_at.is_not(None)
+        ).select_from(joined)
         rows = connection.execute(query.order_by(sessions.c.id)).all()
-        return [Held(Session(*row[:-2]), row[-2], row[-1], granted_in_words(connection, row.user_id)) for row in rows]
+        return [
+            Held(Session(*row[:-3]), row[-3], row[-2], row[-1], granted_in_words(connection, row.user_id))
+            for row in rows
+        ]
 
     def in_text(connection: Connection) -> list[Held]:
         ids = connection.execute(select(sessions.c.id)).scalars().all()
@@ -178,11 +184,17 @@ def test_a_user_whose_session_begins(server: Server, client: httpx.Client) -> No
     people = [signed_in(client) for _ in range(2)]
     plant_role(server, "beginner", "users:read", "keys:write")
     plant_holder(server, people[0].id, "beginner")
+    write(server.settings, mark_verified, people[0].id, now=server.clock.now())
 
     def compare(connection: Connection) -> None:
-        for person in people:
-            [(user_id, is_active, is_superuser)] = USER_FOR_SESSION.run(connection, person.id, 7)
-            assert (user_id, bool(is_active), bool(is_superuser)) == (person.id, True, False)
+        for person, proven in zip(people, (True, False), strict=True):
+            [(user_id, is_active, proven_at, is_superuser)] = USER_FOR_SESSION.run(connection, person.id, 7)
+            assert (user_id, bool(is_active), proven_at is not None, bool(is_superuser)) == (
+                person.id,
+                True,
+                proven,
+                False,
+            )
             roles = ",".join(role for (role,) in ROLES_FOR_SESSION.run(connection, person.id))
             assert granted_from_stored(is_superuser, roles) == granted_in_words(connection, person.id)
         assert not USER_FOR_SESSION.run(connection, 2**40, 7)

@@ -9,6 +9,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from starlette.routing import Route
 
 from ostiary.app import create_app
+from ostiary.verification.pages.routes import page_endpoints
 from ostiary.web.openapi import openapi_document
 from tests.conftest import settings_for_tests
 from tests.reference.conformance import BY_ID, DOCUMENT, documented_answers, examples_of, media_types, validate
@@ -25,7 +26,8 @@ def test_every_route_is_an_operation_and_every_operation_a_route(tmp_path: Path)
     routed = {(route.path, method) for route in routes for method in route.methods or ()}
     documented = {(path, method.upper()) for path, operations in DOCUMENT["paths"].items() for method in operations}
     heads = {(path, "HEAD") for path, method in documented if method == "GET"}
-    assert routed == documented | heads
+    pages = {(endpoint.path, method) for endpoint in page_endpoints() for method in endpoint.methods}
+    assert routed == documented | heads | pages
 
 
 def test_operations_keep_their_names() -> None:

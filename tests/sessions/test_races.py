@@ -97,6 +97,7 @@ def _begin_sessions(connection: Connection, app: App, user_id: int, count: int) 
             user_id,
             tokens=app.tokens,
             lifetimes=app.lifetimes,
+            demands=app.demands,
             amr="pwd",
             address="127.0.0.1",
             user_agent="",

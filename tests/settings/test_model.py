@@ -27,6 +27,8 @@ def test_defaults_are_those_of_the_architecture(tmp_path: Path) -> None:
         "secret_key_file": tmp_path / "ostiary-data" / "secret.key",
         "secret_key_previous": (),
         "signup": "open",
+        "signup_privacy": False,
+        "require_verified_email": False,
         "directory_visibility": "members",
         "password_min_length": 8,
         "breached_passwords_file": None,

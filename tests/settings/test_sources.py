@@ -15,7 +15,7 @@ def test_all_mistakes_are_reported_at_once(monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("OSTIARY_HOST", "0.0.0.0")
     monkeypatch.setenv("OSTIARY_WORKERS", "4")
     Path(".env").write_text("OSTIARY_LOG_LEVL=debug\nOTHER=1\n")
-    Path("ostiary.toml").write_text('cors = "*"\nsignup = "invite"\n[tokens]\nlifetime = "1h"\n')
+    Path("ostiary.toml").write_text('cors = "*"\nsignup = "friends"\n[tokens]\nlifetime = "1h"\n')
     with pytest.raises(SettingsError) as caught:
         Settings.load(password_min_length=4)
     assert set(variables(caught.value.mistakes)) == {

@@ -11,6 +11,7 @@ from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
 from ostiary.context import App
 from ostiary.credentials.models import set_password
+from ostiary.credentials.one_time import void_tokens_of
 from ostiary.credentials.strength import check_shape, check_strength
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.db import read_committed
@@ -66,8 +67,9 @@ def complete(
     InvalidCredentials where the gate does.
     """
     settle(connection, proof)
-    admitted(lock_sessions(connection, {session_id}).get(session_id), user.id, now)
+    admitted(lock_sessions(connection, {session_id}).get(session_id), user.id, app.demands, now)
     set_password(connection, user.id, password, now=now)
+    void_tokens_of(connection, user.id)
     ended = end_other_sessions(connection, user.id, session_id, because=PASSWORD_CHANGED, now=now)
     notice = PasswordChanged(username=user.username, at=now, source=origin.address, device=origin.user_agent)
     language = choose_language(language_of(connection, user.id))

@@ -3,7 +3,10 @@
 from ostiary.db.hot import Lookup
 from ostiary.sessions.hot import HELD_ROLES
 
-_COLUMNS = "u.id, k.user_id, u.is_active, u.is_superuser, k.key_hash, k.scopes, k.expires_at, k.last_used_at"
+_COLUMNS = (
+    "u.id, k.user_id, u.is_active, u.is_superuser, k.key_hash, k.scopes, k.expires_at, k.last_used_at, "
+    "u.email_verified_at"
+)
 
 KEY_CALLER = Lookup(
     sqlite=(

@@ -17,7 +17,7 @@ from ostiary.mail.messages import APIKeyMade
 from ostiary.mail.outbox import enqueue
 from ostiary.problems import Forbidden, InvalidCredentials, InvalidInput
 from ostiary.roles.models import rights_of, written
-from ostiary.sessions.gate import Standing, admit
+from ostiary.sessions.gate import Demands, Standing, admit
 from ostiary.sessions.hot import HELD_FOR_CHANGE
 from ostiary.sessions.models import held_from_stored
 from ostiary.users.models import user_by_id, users
@@ -86,6 +86,7 @@ def make_own_key(
     session_id: str,
     rights: Rights,
     sealer: Sealer,
+    demands: Demands,
     origin: Origin,
     now: datetime,
 ) -> APIKey:
@@ -97,7 +98,7 @@ def make_own_key(
     """
     refuse_scopes_beyond(rights, wanted)
     _lock(connection, user_id)
-    admit_session(connection, user_id, session_id, now)
+    admit_session(connection, user_id, session_id, demands, now)
     key = add_key(connection, user_id, new, wanted, origin=origin, now=now)
     _tell_owner(connection, key, sealer=sealer, origin=origin, now=now)
     return key
@@ -135,12 +136,12 @@ def _lock(connection: Connection, user_id: int) -> bool | None:
     return connection.execute(select(users.c.is_active).where(users.c.id == user_id).with_for_update()).scalar()
 
 
-def admit_session(connection: Connection, user_id: int, session_id: str, now: datetime) -> None:
+def admit_session(connection: Connection, user_id: int, session_id: str, demands: Demands, now: datetime) -> None:
     """Ask the gate about a session, as it is at this moment. Raises InvalidCredentials."""
     held = HELD_FOR_CHANGE.rows(connection, [session_id])
     if not held:
         raise InvalidCredentials(reason="no such session")
-    admit(Standing.of(held_from_stored(held[0])), user_id=user_id, now=now)
+    admit(Standing.of(held_from_stored(held[0])), user_id=user_id, demands=demands, now=now)
 
 
 def add_key(

@@ -13,34 +13,38 @@ from ostiary.db.hot import Row
 from ostiary.db.types import from_milliseconds
 from ostiary.problems import InvalidCredentials
 from ostiary.sessions.access import LastUses
-from ostiary.sessions.gate import Standing, admit
+from ostiary.sessions.gate import Demands, Standing, admit
 from ostiary.web.caller import Caller
 from ostiary.web.permissions import Rights
 
 
 async def identify_by_key(
-    db: Database, batch: list[PresentedKey], *, now: datetime, last_uses: LastUses
+    db: Database, batch: list[PresentedKey], *, demands: Demands, now: datetime, last_uses: LastUses
 ) -> list[Caller | Exception]:
     """Answer who presents each of these keys, from one snapshot; a refusal for whoever may not act."""
     rows = await db.look_up(KEY_CALLER, [(presented.id,) for presented in batch])
     answers: list[Caller | Exception] = []
     for presented, row in zip(batch, rows, strict=True):
         try:
-            answers.append(_recognise(presented, row, now, last_uses))
+            answers.append(_recognise(presented, row, demands, now, last_uses))
         except InvalidCredentials as refusal:
             answers.append(refusal)
     return answers
 
 
-def _recognise(presented: PresentedKey, row: Row | None, now: datetime, last_uses: LastUses) -> Caller:
+def _recognise(
+    presented: PresentedKey, row: Row | None, demands: Demands, now: datetime, last_uses: LastUses
+) -> Caller:
     """Answer who presents a key, given what KEY_CALLER found. Raises InvalidCredentials."""
     if row is None:
         raise InvalidCredentials(reason="API key: no such key or owner")
-    user_id, owner_id, is_active, is_superuser, key_hash, scopes, expires_at, last_used_at, may = row
+    user_id, owner_id, is_active, is_superuser, key_hash, scopes, expires_at, last_used_at, proven_at, may = row
     if not same(presented.key_hash, key_hash):
         raise InvalidCredentials(reason="API key: wrong secret")
-    standing = Standing(user_id, owner_id, bool(is_active), None, None, from_milliseconds(expires_at))
-    admit(standing, user_id=owner_id, now=now)
+    standing = Standing(
+        user_id, owner_id, bool(is_active), proven_at is not None, None, None, from_milliseconds(expires_at)
+    )
+    admit(standing, user_id=owner_id, demands=demands, now=now)
     last_uses.note(presented.id, from_milliseconds(last_used_at or 0), now)
     held = Rights.of(is_superuser=bool(is_superuser), granted=(may or "").split()).permissions
     return Caller(

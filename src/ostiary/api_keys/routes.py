@@ -48,6 +48,7 @@ async def post_key(request: Request) -> Response:
         session_id=caller.session_id,
         rights=caller.rights,
         sealer=app.sealer,
+        demands=app.demands,
         origin=origin_of(request),
         now=now,
     )

@@ -54,7 +54,9 @@ async def post_service_key(request: Request) -> Response:
     body = await read_json(request, APIKeyRequest)
     origin, now = origin_of(request), app.clock.now()
     wanted, new = wanted_key(body.name, body.scopes, moment_in(body.expires_at), now=now), new_key()
-    key = await app.db.write(make_service_key, caller, user_id, new, wanted, origin=origin, now=now)
+    key = await app.db.write(
+        make_service_key, caller, user_id, new, wanted, demands=app.demands, origin=origin, now=now
+    )
     log.info("api_key_created", user_id=user_id, key_id=key.id, scopes=list(key.scopes), by=caller.user_id)
     return json_response(new_key_out(key, new.plain), 201)
 

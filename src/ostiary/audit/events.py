@@ -27,6 +27,15 @@ class Event(StrEnum):
     ROLE_DELETED = "role_deleted"
     ROLE_GRANTED = "role_granted"
     ROLE_REVOKED = "role_revoked"
+    # Addresses, recovery and invitations
+    EMAIL_VERIFIED = "email_verified"
+    EMAIL_CHANGE_STARTED = "email_change_started"
+    EMAIL_CHANGED = "email_changed"
+    PASSWORD_RESET_STARTED = "password_reset_started"  # noqa: S105 - a name, as below
+    PASSWORD_RESET = "password_reset"  # noqa: S105
+    USER_INVITED = "user_invited"
+    INVITATION_ACCEPTED = "invitation_accepted"
+    SIGNUP_ADDRESS_TAKEN = "signup_address_taken"
 
     # Login and sessions
     LOGIN_SUCCEEDED = "login_succeeded"
@@ -75,6 +84,14 @@ MEANINGS = {
     Event.ROLE_DELETED: "A role that nobody had was removed; it had these `permissions`.",
     Event.ROLE_GRANTED: "A user was given a role.",
     Event.ROLE_REVOKED: "A role was taken from a user.",
+    Event.EMAIL_VERIFIED: "Mail to a user's address has reached him.",
+    Event.EMAIL_CHANGE_STARTED: "A new address is to take the place of a user's, once it is proven.",
+    Event.EMAIL_CHANGED: "A user has another address, which was proven.",
+    Event.PASSWORD_RESET_STARTED: "A user was mailed a link to choose a new password by.",
+    Event.PASSWORD_RESET: "A user chose a new password by such a link; `sessions` and `api_keys` were ended.",
+    Event.USER_INVITED: "Somebody was invited to have an account, with the roles in `roles`.",
+    Event.INVITATION_ACCEPTED: "Somebody who was invited has an account now.",
+    Event.SIGNUP_ADDRESS_TAKEN: "A sign-up in privacy mode named a user's address; he was told, whoever tried was not.",
     Event.LOGIN_SUCCEEDED: "Somebody proved who he is, by the methods in `amr`; `session` is what began.",
     Event.LOGIN_FAILED: "A login was refused; `reason` says why, which the caller was not told.",
     Event.REAUTHENTICATED: "Somebody signed in proved his password once more; `session` goes on with new tokens.",

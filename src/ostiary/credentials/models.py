@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     Connection,
     ForeignKey,
+    Index,
     LargeBinary,
     Select,
     String,
@@ -36,6 +37,9 @@ one_time_tokens = Table(
     Column("created_at", Moment, nullable=False),
     Column("expires_at", Moment, nullable=False, index=True),
     Column("used_at", Moment),
+    Column("user_id", UserId, ForeignKey("users.id", ondelete="CASCADE")),
+    Index(None, "subject", "purpose"),
+    Index(None, "user_id"),
 )
 
 

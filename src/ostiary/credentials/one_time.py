@@ -20,9 +20,19 @@ class TokenInvalid(InvalidInput):
 
 
 def issue(
-    connection: Connection, purpose: str, subject: str, *, lifetime: timedelta, now: datetime, bits: int = 256
+    connection: Connection,
+    purpose: str,
+    subject: str,
+    *,
+    lifetime: timedelta,
+    now: datetime,
+    bits: int = 256,
+    user_id: int | None = None,
 ) -> str:
-    """Make a token for one purpose and subject and answer it in plain, the only time that it can be seen."""
+    """Make a token for one purpose and subject and answer it in plain, the only time that it can be seen.
+
+    `user_id` is the user whose token it is, if it is anybody's: it goes when he goes.
+    """
     token = new_token(bits)
     connection.execute(
         insert(one_time_tokens).values(
@@ -31,6 +41,7 @@ def issue(
             subject=subject,
             created_at=now,
             expires_at=now + lifetime,
+            user_id=user_id,
         )
     )
     return token
@@ -41,6 +52,14 @@ def is_live(connection: Connection, purpose: str, presented: str, *, now: dateti
     return (
         connection.execute(select(one_time_tokens.c.purpose).where(_live(purpose, presented, now))).first() is not None
     )
+
+
+def subject_of(connection: Connection, purpose: str, presented: str, *, now: datetime) -> str:
+    """Answer the subject of a token that could be used now. Only a hint, as `is_live` is. Raises TokenInvalid."""
+    subject = connection.execute(select(one_time_tokens.c.subject).where(_live(purpose, presented, now))).scalar()
+    if subject is None:
+        raise TokenInvalid
+    return str(subject)
 
 
 def consume(connection: Connection, purpose: str, presented: str, *, now: datetime) -> str:
@@ -66,6 +85,13 @@ def void(connection: Connection, purpose: str, subject: str) -> None:
     """Make every token of a purpose and subject worthless."""
     t = one_time_tokens.c
     connection.execute(delete(one_time_tokens).where(t.purpose == purpose, t.subject == subject))
+
+
+def void_tokens_of(connection: Connection, user_id: int, *, purpose: str | None = None) -> None:
+    """Make every token of a user worthless, or all for one purpose (SU-4, TK-7)."""
+    t = one_time_tokens.c
+    his = t.user_id == user_id
+    connection.execute(delete(one_time_tokens).where(his if purpose is None else his & (t.purpose == purpose)))
 
 
 def purge_tokens(connection: Connection, *, before: datetime, limit: int) -> int:

@@ -4,7 +4,7 @@ from ostiary.db.hot import Lookup, Statement
 
 _CANDIDATE = (
     "u.id, u.email, u.username, u.is_active, u.is_superuser, u.created_at, u.updated_at, "
-    "p.password_hash, p.pepper_id, k.seen_at"
+    "p.password_hash, p.pepper_id, k.seen_at, u.email_verified_at"
 )
 _JOINED = (
     "LEFT JOIN passwords p ON p.user_id = u.id LEFT JOIN known_places k ON k.user_id = u.id AND k.network = {network}"

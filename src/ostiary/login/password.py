@@ -42,6 +42,8 @@ class Candidate:
     password: StoredPassword | None
     known_since: datetime | None
     """When a sign-in from where he comes from was last written down."""
+    is_proven: bool
+    """Whether he has proven his address."""
 
 
 class LoginFailed(InvalidCredentials):
@@ -94,6 +96,8 @@ async def _verify_and_begin(
             raise LoginFailed(why, user, reason=f"wrong password or unknown address: {approach.subject}")
         if not user.is_active:
             raise LoginFailed("deactivated", user, reason=f"user is deactivated: {approach.subject}")
+        if app.demands.proven_address and not candidate.is_proven:
+            raise LoginFailed("unverified", user, reason=f"address is not proven: {approach.subject}")
         try:
             held = await app.db.write(complete, app, user.id, attempt, origin, now=app.clock.now())
         except InvalidCredentials as refusal:
@@ -115,12 +119,13 @@ async def find_candidate_by_id(db: Database, user_id: int, source: Source) -> Ca
 
 def _candidate(row: Row | None) -> Candidate:
     if row is None:
-        return Candidate(None, None, None)
-    *user, password_hash, pepper_id, seen_at = row
+        return Candidate(None, None, None, is_proven=False)
+    *user, password_hash, pepper_id, seen_at, proven_at = row
     return Candidate(
         from_stored(user),
         None if password_hash is None else StoredPassword(password_hash, pepper_id),
         None if seen_at is None else from_milliseconds(seen_at),
+        proven_at is not None,
     )
 
 
@@ -148,6 +153,7 @@ def complete(
         user_id,
         tokens=app.tokens,
         lifetimes=app.lifetimes,
+        demands=app.demands,
         amr=AMR,
         address=origin.address,
         user_agent=origin.user_agent,

@@ -46,4 +46,12 @@ def complete(
     settle(connection, proof)
     details = {"session": session_id}
     record(connection, Event.REAUTHENTICATED, origin, user_id=proof.user_id, details=details, now=now)
-    return renew_session(connection, session_id, proof.user_id, tokens=app.tokens, lifetimes=app.lifetimes, now=now)
+    return renew_session(
+        connection,
+        session_id,
+        proof.user_id,
+        tokens=app.tokens,
+        lifetimes=app.lifetimes,
+        demands=app.demands,
+        now=now,
+    )

@@ -12,6 +12,7 @@ from ostiary.login.password import log_in
 from ostiary.login.proof import InvalidPassword
 from ostiary.login.reauthentication import reauthenticate
 from ostiary.login.signup import SignupClosed, set_up, sign_up
+from ostiary.mail.languages import language_in
 from ostiary.problems import InvalidCredentials, InvalidInput
 from ostiary.sessions.schemas import TokenPairOut, token_pair_response
 from ostiary.users.accounts import EmailTaken, UsernameTaken
@@ -60,7 +61,13 @@ async def post_user(request: Request) -> Response:
     """Sign up."""
     body = await read_json(request, SignUpRequest)
     user = await sign_up(
-        app_of(request), email=body.email, username=body.username, password=body.password, origin=origin_of(request)
+        app_of(request),
+        email=body.email,
+        username=body.username,
+        password=body.password,
+        origin=origin_of(request),
+        source=source_in(request.scope),
+        language=language_in(request),
     )
     return json_response(user_out(user), 201)
 

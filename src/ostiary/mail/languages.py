@@ -2,6 +2,8 @@
 
 import re
 
+from starlette.requests import Request
+
 LANGUAGES = ("en", "de")
 """English is what the templates say; the others have catalogs under `locales`."""
 DEFAULT = "en"
@@ -27,6 +29,11 @@ def choose_language(chosen: str | None, accept_language: str | None = None) -> s
         if language and quality > best_quality:
             best, best_quality = language, quality
     return best
+
+
+def language_in(request: Request) -> str:
+    """Answer the language of whoever sends a request, as far as his program says."""
+    return choose_language(None, request.headers.get("accept-language"))
 
 
 def _known(tag: str) -> str | None:

@@ -155,7 +155,7 @@ def take_due(connection: Connection, *, limit: int, now: datetime) -> list[Taken
     return [Taken(*row) for row in rows]
 
 
-@read_committed(why="one conditional statement")
+@read_committed(why="it is one conditional statement")
 def remove(connection: Connection, taken: Taken) -> bool:
     """Remove a mail that is delivered; answer no where the lease ran out and another has taken it."""
     return connection.execute(delete(mail_outbox).where(_still_ours(taken))).rowcount == 1
@@ -169,7 +169,7 @@ def give_up(connection: Connection, taken: Taken, *, now: datetime) -> None:
         record(connection, Event.MAIL_GIVEN_UP, SYSTEM, user_id=taken.user_id, details=details, now=now)
 
 
-@read_committed(why="one conditional statement")
+@read_committed(why="it is one conditional statement")
 def postpone(connection: Connection, taken: Taken, *, until: datetime) -> None:
     """Put a mail back that could not be delivered, to be tried again then."""
     again = {"due_at": until, "tries": taken.tries + 1, "lease_id": None}

@@ -8,7 +8,7 @@ from ostiary.db import Database
 from ostiary.db.hot import Row
 from ostiary.db.types import from_milliseconds
 from ostiary.problems import InvalidCredentials
-from ostiary.sessions.gate import Standing, admit
+from ostiary.sessions.gate import Demands, Standing, admit
 from ostiary.sessions.hot import CALLER
 from ostiary.sessions.models import sessions
 from ostiary.sessions.tokens import AccessClaims
@@ -21,20 +21,20 @@ _NONE: frozenset[str] = frozenset()
 
 
 async def identify(
-    db: Database, batch: list[AccessClaims], *, now: datetime, last_uses: "LastUses"
+    db: Database, batch: list[AccessClaims], *, demands: Demands, now: datetime, last_uses: "LastUses"
 ) -> list[Caller | Exception]:
     """Answer who presents each of these access tokens, from one snapshot; a refusal for whoever may not act."""
     rows = await db.look_up(CALLER, [(claims.session_id,) for claims in batch])
     answers: list[Caller | Exception] = []
     for claims, row in zip(batch, rows, strict=True):
         try:
-            answers.append(_recognise(claims, row, now, last_uses))
+            answers.append(_recognise(claims, row, demands, now, last_uses))
         except InvalidCredentials as refusal:
             answers.append(refusal)
     return answers
 
 
-def _recognise(claims: AccessClaims, row: Row | None, now: datetime, last_uses: "LastUses") -> Caller:
+def _recognise(claims: AccessClaims, row: Row | None, demands: Demands, now: datetime, last_uses: "LastUses") -> Caller:
     """Answer who presents a token, given what CALLER found. Raises InvalidCredentials."""
     if row is None:
         raise InvalidCredentials(reason="no such session or user")
@@ -48,11 +48,14 @@ def _recognise(claims: AccessClaims, row: Row | None, now: datetime, last_uses: 
         expires_at,
         last_used_at,
         authenticated_at,
+        proven_at,
         permissions,
     ) = row
     ended = None if revoked_at is None else from_milliseconds(revoked_at)
-    standing = Standing(user_id, owner_id, bool(is_active), ended, revoked_because, from_milliseconds(expires_at))
-    admit(standing, user_id=claims.user_id, now=now)
+    standing = Standing(
+        user_id, owner_id, bool(is_active), proven_at is not None, ended, revoked_because, from_milliseconds(expires_at)
+    )
+    admit(standing, user_id=claims.user_id, demands=demands, now=now)
     last_uses.note(claims.session_id, from_milliseconds(last_used_at), now)
     return Caller(
         user_id=user_id,

@@ -7,7 +7,7 @@ from sqlalchemy import Connection, update
 from ostiary.crypto.opaque import new_id, token_hash
 from ostiary.db.types import to_milliseconds
 from ostiary.problems import InvalidCredentials
-from ostiary.sessions.gate import Standing, admit
+from ostiary.sessions.gate import Demands, Standing, admit
 from ostiary.sessions.hot import NEW_SESSION, ROLES_FOR_SESSION, ROOM_FOR_SESSION, USER_FOR_SESSION
 from ostiary.sessions.models import Held, Session, granted_from_stored, sessions, to_stored
 from ostiary.sessions.refresh import Rotation, admitted, lock_sessions, succeed
@@ -26,6 +26,7 @@ def begin_session(
     *,
     tokens: Tokens,
     lifetimes: Lifetimes,
+    demands: Demands,
     amr: str,
     address: str,
     user_agent: str,
@@ -54,10 +55,10 @@ def begin_session(
     )
     if not users:
         raise InvalidCredentials(reason="no such user")
-    [(found_id, is_active, is_superuser)] = users
+    [(found_id, is_active, proven_at, is_superuser)] = users
     roles = ",".join(role for (role,) in ROLES_FOR_SESSION.run(connection, user_id))
-    held = Held(session, found_id, bool(is_active), granted_from_stored(is_superuser, roles))
-    admit(Standing.of(held), user_id=user_id, now=now)
+    held = Held(session, found_id, bool(is_active), proven_at is not None, granted_from_stored(is_superuser, roles))
+    admit(Standing.of(held), user_id=user_id, demands=demands, now=now)
     session = session._replace(refresh_hash=token_hash(tokens.mint_refresh(session)))
     NEW_SESSION.run(connection, *to_stored(session))
     _make_room(connection, session, now)
@@ -72,7 +73,14 @@ def _make_room(connection: Connection, new: Session, now: datetime) -> None:
 
 
 def renew_session(
-    connection: Connection, session_id: str, user_id: int, *, tokens: Tokens, lifetimes: Lifetimes, now: datetime
+    connection: Connection,
+    session_id: str,
+    user_id: int,
+    *,
+    tokens: Tokens,
+    lifetimes: Lifetimes,
+    demands: Demands,
+    now: datetime,
 ) -> Rotation:
     """Note in a session that its user has just proven again who he is, and give it a new refresh token (TK-8).
 
@@ -81,7 +89,7 @@ def renew_session(
     time comes before, and its token is spent too, or after, and is refused. Raises InvalidCredentials where the gate
     does.
     """
-    held = admitted(lock_sessions(connection, {session_id}).get(session_id), user_id, now)
+    held = admitted(lock_sessions(connection, {session_id}).get(session_id), user_id, demands, now)
     skipped = held.session._replace(generation=held.session.generation + AUTHENTICATING_ADVANCES - 1)
     renewed, refresh_token = succeed(skipped, tokens, lifetimes, now)
     renewed = renewed._replace(authenticated_at=now)

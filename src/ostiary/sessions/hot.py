@@ -7,7 +7,7 @@ HELD_ROLES = "FROM user_roles h JOIN roles r ON r.name = h.role WHERE h.user_id 
 """The roles of a user, whose id follows."""
 _COLUMNS = (
     "u.id, s.user_id, u.is_active, u.is_superuser, s.revoked_at, s.revoked_because, s.expires_at, s.last_used_at, "
-    "s.authenticated_at"
+    "s.authenticated_at, u.email_verified_at"
 )
 
 CALLER = Lookup(
@@ -27,7 +27,7 @@ without its user, which the tables do not allow, is none."""
 _HELD = (
     "s.id, s.user_id, s.created_at, s.authenticated_at, s.amr, s.address, s.user_agent, s.last_used_at, s.generation, "
     "s.refresh_hash, s.rotated_at, s.refresh_expires_at, s.expires_at, s.revoked_at, s.revoked_because, "
-    "u.id, u.is_active, u.is_superuser"
+    "u.id, u.is_active, u.email_verified_at, u.is_superuser"
 )
 _ROLES_SQLITE = f"(SELECT group_concat(r.name || ' ' || r.permissions, ',') {HELD_ROLES}u.id)"
 _ROLES_POSTGRESQL = f"(SELECT string_agg(r.name || ' ' || r.permissions, ',') {HELD_ROLES}u.id)"
@@ -61,8 +61,11 @@ ROTATION = Change(
 )
 """What a rotation, or a replay, leaves in a session."""
 
-USER_FOR_SESSION = Statement("UPDATE users SET last_login_at = ?2 WHERE id = ?1 RETURNING id, is_active, is_superuser")
-"""Locks the user whose session is about to begin, notes the login, and answers what the gate asks of him."""
+USER_FOR_SESSION = Statement(
+    "UPDATE users SET last_login_at = ?2 WHERE id = ?1 RETURNING id, is_active, email_verified_at, is_superuser"
+)
+"""Locks the user whose session is about to begin, notes the login, and answers what the gate asks of him. The moment as
+it is: SQLite 3.40 has answered `IS NOT NULL` with true for NULL in RETURNING."""
 
 ROLES_FOR_SESSION = Statement(f"SELECT r.name || ' ' || r.permissions {HELD_ROLES}?1")
 """A user's roles, each with what it permits: `name permission permission`."""

@@ -67,6 +67,8 @@ class Held(NamedTuple):
     session: Session
     user_id: int
     is_active: bool
+    is_proven: bool
+    """Whether he has proven his address."""
     granted: Granted
 
 
@@ -76,7 +78,7 @@ def to_stored(session: Session) -> list[Any]:
 
 
 def held_from_stored(row: Sequence[Any]) -> Held:
-    """Turn the same columns as the database holds them, past SQLAlchemy, and the user's two behind them, into both."""
+    """Turn the same columns as the database holds them, past SQLAlchemy, and the user's behind them, into both."""
     session = Session(
         row[0],
         row[1],
@@ -94,7 +96,7 @@ def held_from_stored(row: Sequence[Any]) -> Held:
         None if row[13] is None else from_milliseconds(row[13]),
         row[14],
     )
-    return Held(session, row[15], bool(row[16]), granted_from_stored(row[17], row[18]))
+    return Held(session, row[15], bool(row[16]), row[17] is not None, granted_from_stored(row[18], row[19]))
 
 
 def granted_from_stored(is_superuser: object, roles: str | None) -> Granted:

@@ -12,7 +12,7 @@ from ostiary.crypto.opaque import token_hash
 from ostiary.db import read_committed
 from ostiary.db.types import to_milliseconds
 from ostiary.problems import InvalidCredentials
-from ostiary.sessions.gate import Standing, admit
+from ostiary.sessions.gate import Demands, Standing, admit
 from ostiary.sessions.hot import HELD_FOR_CHANGE, ROTATION
 from ostiary.sessions.models import Held, Session, held_from_stored
 from ostiary.sessions.rotation import Lifetimes, Presented, Verdict, judge
@@ -33,7 +33,13 @@ class Rotation:
 
 @read_committed(why="every session is locked, in the order of ids, before it is judged and changed")
 def rotate(
-    connection: Connection, batch: list[Presented], *, tokens: Tokens, lifetimes: Lifetimes, now: datetime
+    connection: Connection,
+    batch: list[Presented],
+    *,
+    tokens: Tokens,
+    lifetimes: Lifetimes,
+    demands: Demands,
+    now: datetime,
 ) -> list[Rotation | Exception]:
     """Answer a batch of presented refresh tokens in one read and one write.
 
@@ -45,7 +51,7 @@ def rotate(
     answers: list[Rotation | Exception] = []
     for item in batch:
         try:
-            found = admitted(held.get(item.session_id), item.user_id, now)
+            found = admitted(held.get(item.session_id), item.user_id, demands, now)
             after, answer = _answer(found, item, tokens=tokens, lifetimes=lifetimes, now=now)
         except InvalidCredentials as refusal:
             answers.append(refusal)
@@ -65,11 +71,11 @@ def _record_replay(connection: Connection, presented: Presented, now: datetime) 
     record(connection, event, presented.origin, user_id=presented.user_id, details=details, now=now)
 
 
-def admitted(held: Held | None, user_id: int, now: datetime) -> Held:
+def admitted(held: Held | None, user_id: int, demands: Demands, now: datetime) -> Held:
     """Answer a session that passes the gate for whom a credential names. Raises InvalidCredentials."""
     if held is None:
         raise InvalidCredentials(reason="no such session or user")
-    admit(Standing.of(held), user_id=user_id, now=now)
+    admit(Standing.of(held), user_id=user_id, demands=demands, now=now)
     return held
 
 

@@ -92,8 +92,23 @@ class Fields(BaseSettings):
         secret=True,
     )
 
-    signup: Annotated[Literal["open", "closed"], BeforeValidator(values.parse_word)] = setting(
-        "open", "Whether everybody may sign up, or nobody.", Topic.ACCOUNTS, "`open` or `closed`"
+    signup: Annotated[Literal["open", "invite", "closed"], BeforeValidator(values.parse_word)] = setting(
+        "open",
+        "Whether everybody may sign up, whoever was invited, or nobody.",
+        Topic.ACCOUNTS,
+        "`open`, `invite` or `closed`",
+    )
+    signup_privacy: values.Flag = setting(
+        "off",
+        "Sign-up answers for an address that is taken as for a new one, and tells its owner by mail.",
+        Topic.ACCOUNTS,
+        "`on` or `off`",
+    )
+    require_verified_email: values.Flag = setting(
+        "off",
+        "Nobody can sign in, or stay signed in, before he has proven his address.",
+        Topic.ACCOUNTS,
+        "`on` or `off`",
     )
     directory_visibility: Annotated[Literal["members", "self"], BeforeValidator(values.parse_word)] = setting(
         None,

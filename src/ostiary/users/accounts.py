@@ -5,18 +5,30 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, select, update
+from sqlalchemy import Connection, delete, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from ostiary.audit.erasure import erase_user
 from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
+from ostiary.crypto.opaque import new_id
 from ostiary.db.statements import insert_into
 from ostiary.problems import Forbidden, InvalidInput, NotFound
 from ostiary.users.address import canonical_email, canonical_username
 from ostiary.users.counting import note_added, note_removed
-from ostiary.users.models import MAX_ID, User, user_by_email_key, user_by_id, user_by_username_key, users
+from ostiary.users.models import (
+    MAX_ID,
+    User,
+    from_row,
+    is_reserved,
+    reserved_usernames,
+    select_users,
+    user_by_email_key,
+    user_by_id,
+    user_by_username_key,
+    users,
+)
 
 
 class EmailTaken(InvalidInput):
@@ -74,8 +86,23 @@ def add_user(connection: Connection, *, email: str, username: str, is_superuser:
 def _refuse_taken(connection: Connection, email_key: str, username_key: str) -> None:
     if user_by_email_key(connection, email_key) is not None:
         raise EmailTaken
-    if user_by_username_key(connection, username_key) is not None:
+    if user_by_username_key(connection, username_key) is not None or is_reserved(connection, username_key):
         raise UsernameTaken
+
+
+def pretend_to_add_user(connection: Connection, *, email: str, username: str, now: datetime) -> User:
+    """Answer for an address that is taken what `add_user` answers for a new one, with equal work (SU-3).
+
+    The id is never given out again, and the username is reserved: else whoever signs up with it once more would learn
+    whether he got it. Raises UsernameTaken.
+    """
+    stand_in = f"{new_id()}@stand-in.invalid"
+    user = add_user(connection, email=stand_in, username=username, is_superuser=False, now=now)
+    connection.execute(delete(users).where(users.c.id == user.id))
+    note_removed(connection, [user.id])
+    name = {"username_key": canonical_username(username), "reserved_at": now}
+    connection.execute(insert(reserved_usernames).values(name))
+    return replace(user, email=email)
 
 
 def find_user(connection: Connection, who: str) -> User:
@@ -90,6 +117,30 @@ def find_user(connection: Connection, who: str) -> User:
     if user is None:
         raise NotFound
     return user
+
+
+def lock_user(connection: Connection, user_id: int) -> User | None:
+    """Answer one user as he is now, and keep his row from changing until the transaction ends."""
+    row = connection.execute(select_users().where(users.c.id == user_id).with_for_update()).first()
+    return None if row is None else from_row(row)
+
+
+def change_email(connection: Connection, user_id: int, email: str, *, now: datetime) -> None:
+    """Give a user another address, which has been parsed and proven. Raises EmailTaken, also for who loses a race."""
+    email_key = canonical_email(email)
+    others = (users.c.email_key == email_key) & (users.c.id != user_id)
+    if connection.execute(select(users.c.id).where(others)).first() is not None:
+        raise EmailTaken
+    values = {
+        "email": email,
+        "email_key": email_key,
+        "email_verified_at": now,
+        "updated_at": now.replace(microsecond=0),
+    }
+    try:
+        connection.execute(update(users).where(users.c.id == user_id).values(values))
+    except IntegrityError as error:  # the constraint decides; whatever else was written goes with this refusal
+        raise EmailTaken(reason="taken at the same moment") from error
 
 
 def set_active(connection: Connection, user_id: int, *, is_active: bool, origin: Origin, now: datetime) -> User:
@@ -111,7 +162,7 @@ def rename(connection: Connection, user_id: int, username: str, *, origin: Origi
     """
     username_key = canonical_username(username)
     other = user_by_username_key(connection, username_key)
-    if other is not None and other.id != user_id:
+    if (other is not None and other.id != user_id) or is_reserved(connection, username_key):
         raise UsernameTaken
     keys = {"username_key": username_key}
     try:

@@ -47,6 +47,15 @@ for _name in ("email_key", "username_key"):
     )
 
 
+reserved_usernames = Table(
+    "reserved_usernames",
+    metadata,
+    Column("username_key", String(64), primary_key=True),
+    Column("reserved_at", Moment, nullable=False),
+)
+"""Names that somebody was told he has, while the address he signed up with was another's (SU-3)."""
+
+
 @dataclass(frozen=True, slots=True)
 class User:
     """An account, as the contract shows it."""
@@ -126,3 +135,9 @@ def user_by_username_key(connection: Connection, username_key: str) -> User | No
     """Answer the user of a canonical username."""
     row = connection.execute(select_users().where(users.c.username_key == username_key)).first()
     return None if row is None else from_row(row)
+
+
+def is_reserved(connection: Connection, username_key: str) -> bool:
+    """Say whether a canonical username is nobody's and must stay so."""
+    r = reserved_usernames.c
+    return connection.execute(select(r.username_key).where(r.username_key == username_key)).first() is not None

@@ -74,6 +74,11 @@ def change_profile(connection: Connection, user_id: int, changes: Mapping[str, A
     )
 
 
+def verified_at(connection: Connection, user_id: int) -> datetime | None:
+    """Answer when a user proved his address; None where he has not."""
+    return connection.execute(select(users.c.email_verified_at).where(users.c.id == user_id)).scalar()
+
+
 def mark_verified(connection: Connection, user_id: int, *, now: datetime) -> None:
     """Note that a user has shown that mail to his address reaches him; the first time counts."""
     unproven = (users.c.id == user_id) & users.c.email_verified_at.is_(None)

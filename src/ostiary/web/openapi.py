@@ -68,6 +68,7 @@ TAGS = {
     "Account": "What the signed-in user does with his own account.",
     "API keys": "Credentials for programs.",
     "Roles": "What users may do beyond their own affairs. Nobody confers what he does not have.",
+    "Verification": "Proving an address, choosing a new password by mail, accepting an invitation.",
     "Administration": "What superusers do, and how the first of them comes to be.",
     "Keys": "What other services need to verify access tokens by themselves.",
 }
