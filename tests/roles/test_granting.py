@@ -8,6 +8,7 @@ from ostiary.login.deactivation import deactivate_user
 from ostiary.roles.granting import MAX_NAMES_LENGTH, MAX_ROLES_PER_USER
 from ostiary.users.accounts import delete_user, set_active
 from tests.audit.inside import Recorded
+from tests.conftest import MakeServer
 from tests.people import Person, sign_up, signed_in
 from tests.roles.acting import (
     EXCEEDED,
@@ -169,3 +170,22 @@ def test_a_user_has_only_so_many_roles(server: Server, client: httpx.Client, roo
         refused = give(client, root, person.id, f"n{MAX_ROLES_PER_USER - 1}")
         assert (refused.status_code, refused.json()["code"]) == (403, "too_many_roles_of_user")
     assert len(names_of(client, root, many.id)) == MAX_ROLES_PER_USER
+
+
+@pytest.mark.rule("AD-3")
+def test_whom_one_does_not_see_one_gives_nothing(make_server: MakeServer) -> None:
+    server = make_server(directory_visibility="self")
+    with server.client() as client:
+        blind, seeing = holder(server, client, "roles:write"), holder(server, client, "roles:write", "users:read")
+        person = sign_up(client)
+        plant_role(server, "plain")
+        for user_id in (person.id, 10**9):
+            for answer in (
+                give(client, blind, user_id, "plain"),
+                take(client, blind, user_id, "plain"),
+                client.get(f"/users/{user_id}/roles", headers=blind.auth),
+            ):
+                assert (answer.status_code, answer.json()) == (404, NOT_FOUND)
+        assert give(client, blind, blind.id, "plain").status_code == 204
+        assert give(client, seeing, person.id, "plain").status_code == 204
+        assert names_of(client, seeing, person.id) == ["plain"]

@@ -15,9 +15,9 @@ KEY_CALLER = Lookup(
     ),
     postgresql=(
         f"SELECT {_COLUMNS}, (SELECT string_agg(r.permissions, ' ') {HELD_ROLES}u.id) "
-        "FROM unnest($1::text[]) WITH ORDINALITY AS asked (id, n) "
+        "FROM unnest((SELECT $1::text[])) WITH ORDINALITY AS asked (id, n) "
         "LEFT JOIN api_keys k ON k.id = asked.id LEFT JOIN users u ON u.id = k.user_id ORDER BY asked.n"
     ),
 )
 """By a key's id: how key and owner stand, and what the owner's roles permit, NULL where he has none. A key without its
-owner, which the tables do not allow, is none."""
+owner, which the tables do not allow, is none. The sub-select is there for the reason that `sessions/hot.py` gives."""

@@ -12,6 +12,8 @@ from ostiary.db.statements import insert_into
 from ostiary.problems import Forbidden, NotFound
 from ostiary.roles.models import existing_role, rights_of, roles_of, user_roles
 from ostiary.roles.rights import By, check_may_confer, check_may_write_to, rights_now
+from ostiary.users.listing import Scope
+from ostiary.web.caller import Caller
 from ostiary.web.permissions import Rights
 
 MAX_ROLES_PER_USER = 32
@@ -24,6 +26,27 @@ class TooManyRolesOfUser(Forbidden):
 
     detail = f"A user can have no more than {MAX_ROLES_PER_USER} roles, with {MAX_NAMES_LENGTH} characters in all"
     code = "too_many_roles_of_user"
+
+
+def grant_as(
+    connection: Connection, caller: Caller, user_id: int, name: str, *, scope: Scope, origin: Origin, now: datetime
+) -> None:
+    """Give a role as `grant_role` does, to a user whom the caller sees; all others are NotFound alike (AD-3)."""
+    _refuse_unseen(scope, user_id)
+    grant_role(connection, caller, user_id, name, origin=origin, now=now)
+
+
+def revoke_as(
+    connection: Connection, caller: Caller, user_id: int, name: str, *, scope: Scope, origin: Origin, now: datetime
+) -> None:
+    """Take a role as `revoke_role` does, from a user whom the caller sees; all others are NotFound alike (AD-3)."""
+    _refuse_unseen(scope, user_id)
+    revoke_role(connection, caller, user_id, name, origin=origin, now=now)
+
+
+def _refuse_unseen(scope: Scope, user_id: int) -> None:
+    if not scope.holds(user_id):
+        raise NotFound
 
 
 def grant_role(connection: Connection, by: By, user_id: int, name: str, *, origin: Origin, now: datetime) -> None:

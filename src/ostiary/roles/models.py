@@ -8,6 +8,7 @@ from sqlalchemy import Column, Connection, ForeignKey, Index, String, Table, Tex
 
 from ostiary.db.types import Moment, UserId, metadata
 from ostiary.problems import NotFound
+from ostiary.users.listing import Scope
 from ostiary.users.models import user_by_id, users
 from ostiary.web.permissions import PERMISSIONS, Rights
 
@@ -71,9 +72,9 @@ def existing_role(connection: Connection, name: str) -> Role:
     return Role(name, row.description, tuple(row.permissions.split()))
 
 
-def roles_held(connection: Connection, user_id: int) -> list[Role]:
-    """Answer the roles of a user, in the order of their names. Raises NotFound for a user who does not exist."""
-    if user_by_id(connection, user_id) is None:
+def roles_held(connection: Connection, user_id: int, scope: Scope) -> list[Role]:
+    """Answer the roles of a user whom the caller sees, in the order of their names. Raises NotFound for all others."""
+    if not scope.holds(user_id) or user_by_id(connection, user_id) is None:
         raise NotFound
     held = set(roles_of(connection, user_id))
     return [role for role in list_roles(connection) if role.name in held]

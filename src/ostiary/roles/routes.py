@@ -19,12 +19,11 @@ from ostiary.roles.definitions import (
     parse_permissions,
     parse_role,
 )
-from ostiary.roles.granting import TooManyRolesOfUser, grant_role, revoke_role
+from ostiary.roles.granting import TooManyRolesOfUser, grant_as, revoke_as
 from ostiary.roles.models import NAME, Role, existing_role, list_roles, roles_held
 from ostiary.roles.rights import RightsExceeded
 from ostiary.roles.schemas import RoleChange, RoleOut, RolePage, RoleRequest, role_out
-from ostiary.users.models import MAX_ID
-from ostiary.users.routes import parse_user_id
+from ostiary.users.routes import USER_ID, parse_user_id, scope_for
 from ostiary.web.body import read_json
 from ostiary.web.caller import caller_of
 from ostiary.web.endpoint import Access, Endpoint, Handler, Parameter, app_of
@@ -88,15 +87,17 @@ async def read_roles_of_user(request: Request) -> Response:
     """Answer one page of a user's roles."""
     skip, limit = _asked(request)
     user_id = parse_user_id(request.path_params["user_id"])
-    return _page(await app_of(request).db.read(roles_held, user_id), skip, limit)
+    app = app_of(request)
+    return _page(await app.db.read(roles_held, user_id, scope_for(app, caller_of(request))), skip, limit)
 
 
 async def put_role_of_user(request: Request) -> Response:
     """Give a user a role."""
     app, caller = app_of(request), caller_of(request)
     user_id = parse_user_id(request.path_params["user_id"])
+    name, scope = request.path_params["name"], scope_for(app, caller)
     origin, now = origin_of(request), app.clock.now()
-    await app.db.write(grant_role, caller, user_id, request.path_params["name"], origin=origin, now=now)
+    await app.db.write(grant_as, caller, user_id, name, scope=scope, origin=origin, now=now)
     return Response(status_code=204)
 
 
@@ -104,8 +105,9 @@ async def remove_role_of_user(request: Request) -> Response:
     """Take a role from a user."""
     app, caller = app_of(request), caller_of(request)
     user_id = parse_user_id(request.path_params["user_id"])
+    name, scope = request.path_params["name"], scope_for(app, caller)
     origin, now = origin_of(request), app.clock.now()
-    await app.db.write(revoke_role, caller, user_id, request.path_params["name"], origin=origin, now=now)
+    await app.db.write(revoke_as, caller, user_id, name, scope=scope, origin=origin, now=now)
     return Response(status_code=204)
 
 
@@ -120,7 +122,6 @@ def _page(found: Sequence[Role], skip: int, limit: int) -> Response:
 
 
 _NAME = Parameter("name", "path", "The role's name.", {"type": "string", "pattern": f"^{NAME.pattern}$"})
-_USER_ID = Parameter("user_id", "path", "The user's id.", {"type": "integer", "minimum": 1, "maximum": MAX_ID})
 _SKIP, _LIMIT = skip_parameter("How many roles to leave out."), limit_parameter("How many roles to answer at most.")
 
 
@@ -185,7 +186,7 @@ ENDPOINTS = (
         "List a user's roles",
         name="listUserRoles",
         answer=RolePage,
-        parameters=(_USER_ID, _SKIP, _LIMIT),
+        parameters=(USER_ID, _SKIP, _LIMIT),
         problems=(InvalidInput, NotFound),
     ),
     _endpoint(
@@ -195,7 +196,7 @@ ENDPOINTS = (
         "Give a user a role",
         name="replaceUserRole",
         status=204,
-        parameters=(_USER_ID, _NAME),
+        parameters=(USER_ID, _NAME),
         problems=(InvalidInput, RightsExceeded, TooManyRolesOfUser, NotFound),
     ),
     _endpoint(
@@ -205,7 +206,7 @@ ENDPOINTS = (
         "Take a role from a user",
         name="deleteUserRole",
         status=204,
-        parameters=(_USER_ID, _NAME),
+        parameters=(USER_ID, _NAME),
         problems=(InvalidInput, RightsExceeded, NotFound),
     ),
 )
