@@ -56,6 +56,13 @@ def take(server: Server, limit: int = 10) -> list[Taken]:
     return write(server.settings, take_due, limit=limit, now=server.clock.now())
 
 
+@pytest.mark.any_engine
+def test_nothing_is_put_there_for_whom_no_mail_can_reach(server: Server) -> None:
+    assert put(server, to="ci-bot@service.invalid") == ""
+    assert rows(server.settings, "SELECT count(*) FROM mail_outbox") == [(0,)]
+    assert put(server, to="ci-bot@service.invalid.example")
+
+
 def test_a_mail_is_kept_with_its_act_and_not_without(server: Server) -> None:
     def act(connection: Connection) -> None:
         sealer, now = server.app.sealer, server.clock.now()

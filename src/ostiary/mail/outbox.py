@@ -60,6 +60,10 @@ mail_outbox = Table(
 )
 
 
+UNREACHABLE = ".invalid"
+"""Where such an address ends (RFC 6761 §6.4): no server may ever take mail for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Taken:
     """A mail that a worker has taken."""
@@ -93,11 +97,14 @@ def enqueue(
     sealer: Sealer,
     now: datetime,
 ) -> str:
-    """Put a mail into the outbox, in the transaction of the act that it tells of; answer its id.
+    """Put a mail into the outbox, in the transaction of the act that it tells of; answer its id, empty for none.
 
     `to` is an address as it is stored. `language` comes from `choose_language`. A mail with a link is not sent any
-    more once that would be worthless.
+    more once that would be worthless. Nothing is put there for an address that no mail can reach, as those of service
+    accounts.
     """
+    if to.endswith(UNREACHABLE):
+        return ""
     lifetime = min(GIVEN_UP_AFTER, message.valid_for) if isinstance(message, Linked) else GIVEN_UP_AFTER
     mail_id = new_id()
     content = {"to": to, "language": language, "values": _adapter(message.name).dump_python(message, mode="json")}
