@@ -8,12 +8,13 @@ from typing import Any
 import httpx
 import pytest
 
-from ostiary.administration.authority import Administrator, RightsExceeded
+from ostiary.administration.authority import Administrator
 from ostiary.administration.changing import Changes, change_as
 from ostiary.audit.origin import OPERATOR
-from ostiary.problems import Forbidden, InvalidCredentials, Problem
+from ostiary.problems import Forbidden, Problem
+from ostiary.roles.rights import RightsExceeded
 from ostiary.users.listing import Scope
-from ostiary.web.permissions import ALL_RIGHTS
+from ostiary.web.caller import Caller
 from tests.administration.asking import holder, patch, recorded, state_of, superuser
 from tests.conftest import MakeServer
 from tests.login.inside import deactivate, demote
@@ -262,11 +263,12 @@ def test_rights_are_those_of_the_moment_of_the_act(server: Server, client: httpx
     person = sign_up(client)
 
     def act(by: Person) -> type[Problem] | None:
-        administrator = Administrator(by.id, ALL_RIGHTS, Scope())
+        administrator = Administrator(Caller(by.id, "session", is_superuser=True), Scope())
         try:
             write(
                 server.settings,
                 change_as,
+                server.app,
                 person.id,
                 Changes(is_superuser=True),
                 by=administrator,
@@ -281,6 +283,6 @@ def test_rights_are_those_of_the_moment_of_the_act(server: Server, client: httpx
     demote(server, demoted)
     deactivate(server, deactivated)
     holding = holder(server, client, "users:write")
-    assert [act(by) for by in (demoted, deactivated, holding)] == [Forbidden, InvalidCredentials, RightsExceeded]
+    assert [act(by) for by in (demoted, deactivated, holding)] == [Forbidden, Forbidden, RightsExceeded]
     assert state_of(server, person.id) == (person.user["username"], True, False)
     assert act(superuser(server, client)) is None

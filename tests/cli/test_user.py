@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ostiary.clock import SystemClock
 from tests.audit.inside import recorded
 from tests.cli.command import Installation, Outcome
 from tests.login.guessing import elsewhere
@@ -14,6 +15,7 @@ from tests.login.inside import cheap_hashing, plant_failures, throttle_rows
 from tests.people import PASSWORD
 from tests.server import Server
 from tests.sessions.beside import rows
+from tests.verification.mails import mail_to
 
 MEMBERS = ["id", "email", "username", "is_active", "is_superuser", "created_at", "updated_at"]
 
@@ -298,3 +300,42 @@ def test_sessions_are_shown_and_ended(place: Installation) -> None:
     assert place.run("user", "end-sessions", "ann", "--json").json == {"user_id": ann, "sessions": 0}
     events = "SELECT event, origin FROM audit_log WHERE event = 'sessions_ended'"
     assert rows(place.settings, events) == [("sessions_ended", "operator")] * 2
+
+
+def test_a_user_is_renamed(here: Installation) -> None:
+    here.make()
+    here.make("ann")
+    assert here.run("user", "rename", "ann", "Anna").out == "User 2 (ann@example.com, Anna) has another username.\n"
+    assert here.run("user", "show", "anna", "--json").json["username"] == "Anna"
+    for username, said in (("ROOT", "already taken"), ("a b", "username must be")):
+        refused = here.run("user", "rename", "anna", username)
+        assert (refused.code, said in refused.line) == (1, True)
+
+
+@pytest.mark.rule("RC-4")
+def test_resets_and_invitations_are_started_and_mailed_by_the_server(place: Installation) -> None:
+    place.make("ann")
+    started = place.run("user", "reset-password", "ann")
+    assert started.out == "User 1 (ann@example.com, ann) is mailed a link to choose a new password by.\n"
+    invited = place.run("user", "invite", "Bob@example.com", "--username", "bob", "--language", "de")
+    assert invited.out == "Bob@example.com is mailed an invitation, good for seven days.\n"
+    with Server(place.settings) as server, server.client() as client:
+        server.clock.advance(seconds=(SystemClock().now() - server.clock.now()).total_seconds())
+        reset = mail_to(place.settings, "ann@example.com", "reset_password")
+        answer = client.post("/auth/password/reset", json={"token": reset.token, "new_password": "another-Thing-42"})
+        assert answer.status_code == 204
+        invitation = mail_to(place.settings, "Bob@example.com", "invitation")
+        answer = client.post("/auth/invite", json={"token": invitation.token, "password": PASSWORD})
+        assert answer.json()["username"] == "bob"
+    assert place.run("user", "reset-password", "nobody").code == 1
+    for arguments, said in (
+        (["ann@example.com"], "already registered"),
+        (["carl@example.com", "--username", "ANN"], "already taken"),
+        (["no address"], "must be an address"),
+        (["carl@example.com", "--role", "unknown"], "roles: one of them does not exist"),
+    ):
+        refused = place.run("user", "invite", *arguments)
+        assert refused.code == 1
+        assert said in refused.line
+    place.run("user", "deactivate", "bob")
+    assert place.run("user", "reset-password", "bob").line == "This user is deactivated"

@@ -28,6 +28,11 @@ def path_of(name: str, /, **values: object) -> str:
     return re.sub(r"\{(\w+)\}", lambda found: str(values.get(found[1], 1)), BY_ID[name].path)
 
 
+def is_path_of(endpoint: Endpoint, path: str) -> bool:
+    """Whether a path is one of an endpoint's: with a parameter it has many, some of them other endpoints' own too."""
+    return re.fullmatch(re.sub(r"\{\w+\}", "[^/]+", endpoint.path.replace(".", r"\.")), path) is not None
+
+
 def parameters_of(name: str) -> list[str]:
     """The names of the parameters in an operation's path."""
     return re.findall(r"\{(\w+)\}", BY_ID[name].path)

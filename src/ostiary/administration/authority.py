@@ -4,39 +4,21 @@ from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from ostiary.problems import Forbidden, InvalidCredentials, NotFound
+from ostiary.problems import NotFound
 from ostiary.roles.models import rights_of
+from ostiary.roles.rights import check_may_write_to, rights_now
 from ostiary.users.listing import Scope
 from ostiary.users.models import User, user_by_id
+from ostiary.web.caller import Caller
 from ostiary.web.permissions import Permission, Rights
-
-
-class RightsExceeded(Forbidden):
-    """The user has rights that the caller has not, or would be given some (AD-4)."""
-
-    detail = "Nobody may change a user who has more rights than himself, or confer what he does not have"
-    code = "rights_exceeded"
 
 
 class Administrator(NamedTuple):
     """A caller who acts on other users."""
 
-    user_id: int
-    rights: Rights
-    """What he could do when he was recognised, and with what he presented."""
+    caller: Caller
     scope: Scope
     """Whom he sees."""
-
-
-def rights_now(connection: Connection, by: Administrator) -> Rights:
-    """Answer what a caller may do by now: somebody may have demoted or deactivated him a moment ago.
-
-    Raises InvalidCredentials.
-    """
-    user = user_by_id(connection, by.user_id)
-    if user is None or not user.is_active:
-        raise InvalidCredentials(reason="the caller was deactivated or deleted meanwhile")
-    return rights_of(connection, by.user_id).within(by.rights)
 
 
 def visible(connection: Connection, user_id: int, by: Administrator) -> User:
@@ -50,12 +32,9 @@ def visible(connection: Connection, user_id: int, by: Administrator) -> User:
 def admit(connection: Connection, user_id: int, by: Administrator, permission: Permission) -> tuple[User, Rights]:
     """Answer a user on whom the caller may act, and what the caller may do.
 
-    Raises NotFound, Forbidden, RightsExceeded, InvalidCredentials.
+    Raises NotFound, Forbidden, RightsExceeded.
     """
-    rights = rights_now(connection, by)
-    if not rights.may(permission):
-        raise Forbidden(reason=f"user {by.user_id} lost {permission} meanwhile")
+    rights = rights_now(connection, by.caller, permission)
     user = visible(connection, user_id, by)
-    if not rights.covers(rights_of(connection, user_id)):
-        raise RightsExceeded
+    check_may_write_to(rights, rights_of(connection, user_id))
     return user, rights

@@ -6,12 +6,15 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from ostiary.accounts.closing import close_account
-from ostiary.administration.authority import Administrator, RightsExceeded, admit, visible
+from ostiary.administration.authority import Administrator, admit, visible
+from ostiary.administration.starting import start_change_of_address
 from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
+from ostiary.context import App
 from ostiary.crypto.sealed import Sealer
 from ostiary.login.deactivation import deactivate_user
+from ostiary.roles.rights import RightsExceeded
 from ostiary.sessions.ending import LiveSession, end_all_sessions, live_sessions
 from ostiary.sessions.rotation import Lifetimes
 from ostiary.users.accounts import rename, set_active, set_superuser
@@ -21,28 +24,38 @@ from ostiary.users.models import User
 class Changes(NamedTuple):
     """What is to become of a user; None leaves it as it is."""
 
+    email: str | None = None
+    """Parsed, as the next."""
     username: str | None = None
-    """Parsed."""
     is_active: bool | None = None
     is_superuser: bool | None = None
 
 
 def change_as(
-    connection: Connection, user_id: int, changes: Changes, *, by: Administrator, origin: Origin, now: datetime
+    connection: Connection,
+    app: App,
+    user_id: int,
+    changes: Changes,
+    *,
+    by: Administrator,
+    origin: Origin,
+    now: datetime,
 ) -> User:
-    """Change a user, as an administrator: all of it or nothing.
+    """Change a user, as an administrator: all of it or nothing. Of a new address only the proof begins (SU-7).
 
     Only a superuser makes superusers and unmakes them. Raises NotFound, Forbidden, RightsExceeded, LastSuperuser,
-    UsernameTaken, InvalidCredentials.
+    EmailTaken, UsernameTaken, NoMailbox.
     """
     user, rights = admit(connection, user_id, by, "users:write")
     if changes.is_superuser not in {None, user.is_superuser} and not rights.is_superuser:
         raise RightsExceeded
+    if changes.email is not None:
+        start_change_of_address(connection, app, user, changes.email, by=by, origin=origin, now=now)
     return change(connection, user, changes, origin=origin, now=now)
 
 
 def change(connection: Connection, user: User, changes: Changes, *, origin: Origin, now: datetime) -> User:
-    """Change a user. Raises LastSuperuser, UsernameTaken, NotFound."""
+    """Change a user, but for his address. Raises LastSuperuser, UsernameTaken, NotFound."""
     if changes.username is not None:
         user = rename(connection, user.id, changes.username, origin=origin, now=now)
     if changes.is_superuser is not None:
@@ -59,7 +72,7 @@ def remove_as(
 ) -> User:
     """Remove a user with all that belongs to him, as an administrator; answer who it was.
 
-    Raises NotFound, Forbidden, RightsExceeded, LastSuperuser, InvalidCredentials.
+    Raises NotFound, Forbidden, RightsExceeded, LastSuperuser.
     """
     user, _ = admit(connection, user_id, by, "users:delete")
     close_account(connection, user_id, sealer=sealer, origin=origin, now=now)
@@ -84,7 +97,7 @@ def sessions_as(
 def end_sessions_as(connection: Connection, user_id: int, *, by: Administrator, origin: Origin, now: datetime) -> int:
     """End all sessions of a user, as an administrator; answer how many there were.
 
-    Raises NotFound, Forbidden, RightsExceeded, InvalidCredentials.
+    Raises NotFound, Forbidden, RightsExceeded.
     """
     admit(connection, user_id, by, "sessions:write")
     return end_sessions(connection, user_id, origin=origin, now=now)

@@ -4,16 +4,20 @@ import structlog
 from starlette.requests import Request
 from starlette.responses import Response
 
-from ostiary.administration.authority import Administrator, RightsExceeded
+from ostiary.administration.authority import Administrator
 from ostiary.administration.changing import Changes, change_as, end_sessions_as, remove_as, sessions_as
 from ostiary.administration.finding import HEADERS, PARAMETERS, list_users
-from ostiary.administration.schemas import ChangeUserRequest
+from ostiary.administration.schemas import ChangeUserRequest, InviteRequest
 from ostiary.administration.searching import SearchTooBroad
+from ostiary.administration.starting import Invited, NoMailbox, UserInactive, invite_as, start_reset_as
 from ostiary.audit.origin import origin_of
+from ostiary.login.signup import SignupClosed
+from ostiary.mail.languages import language_in
 from ostiary.problems import Forbidden, InvalidInput, NotFound
+from ostiary.roles.rights import RightsExceeded
 from ostiary.sessions.schemas import SessionPage, session_out
-from ostiary.users.accounts import LastSuperuser, UsernameTaken
-from ostiary.users.address import parse_username
+from ostiary.users.accounts import EmailTaken, LastSuperuser, UsernameTaken
+from ostiary.users.address import parse_email, parse_username
 from ostiary.users.routes import USER_ID, parse_user_id, scope_for
 from ostiary.users.schemas import UserOut, UserPage, user_out
 from ostiary.web.body import read_json
@@ -39,14 +43,46 @@ async def patch_user(request: Request) -> Response:
     user_id = parse_user_id(request.path_params["user_id"])
     body = await read_json(request, ChangeUserRequest)
     named = body.model_dump(include=body.model_fields_set)
+    if "email" in named:
+        named["email"] = parse_email(body.email).address
     if "username" in named:
         parse_username(body.username)
     changes = Changes(**named)
     user = await app.db.write(
-        change_as, user_id, changes, by=_administrator(request), origin=origin_of(request), now=app.clock.now()
+        change_as, app, user_id, changes, by=_administrator(request), origin=origin_of(request), now=app.clock.now()
     )
     log.info("user_changed", user_id=user_id, by=caller_of(request).user_id, members=sorted(named))
     return json_response(user_out(user))
+
+
+async def reset_password(request: Request) -> Response:
+    """Mail a user the link by which he sets a new password."""
+    app = app_of(request)
+    user_id = parse_user_id(request.path_params["user_id"])
+    await app.db.write(
+        start_reset_as, app, user_id, by=_administrator(request), origin=origin_of(request), now=app.clock.now()
+    )
+    log.info("password_reset_started", user_id=user_id, by=caller_of(request).user_id)
+    return Response(status_code=202)
+
+
+async def invite_user(request: Request) -> Response:
+    """Mail somebody an invitation."""
+    app = app_of(request)
+    body = await read_json(request, InviteRequest)
+    username = parse_username(body.username) if "username" in body.model_fields_set else None
+    invited = Invited(parse_email(body.email).address, username, tuple(dict.fromkeys(body.roles)))
+    await app.db.write(
+        invite_as,
+        app,
+        invited,
+        by=_administrator(request),
+        origin=origin_of(request),
+        language=language_in(request),
+        now=app.clock.now(),
+    )
+    log.info("user_invited", by=caller_of(request).user_id)
+    return Response(status_code=202)
 
 
 async def delete_user(request: Request) -> Response:
@@ -93,7 +129,7 @@ async def delete_sessions(request: Request) -> Response:
 def _administrator(request: Request) -> Administrator:
     """Answer who acts here on others."""
     caller = caller_of(request)
-    return Administrator(caller.user_id, caller.rights, scope_for(app_of(request), caller))
+    return Administrator(caller, scope_for(app_of(request), caller))
 
 
 ENDPOINTS = (
@@ -122,7 +158,16 @@ ENDPOINTS = (
         answer=UserOut,
         body=ChangeUserRequest,
         parameters=(USER_ID,),
-        problems=(InvalidInput, UsernameTaken, Forbidden, RightsExceeded, LastSuperuser, NotFound),
+        problems=(
+            InvalidInput,
+            EmailTaken,
+            UsernameTaken,
+            Forbidden,
+            RightsExceeded,
+            LastSuperuser,
+            NoMailbox,
+            NotFound,
+        ),
     ),
     Endpoint(
         "DELETE",
@@ -135,6 +180,32 @@ ENDPOINTS = (
         status=204,
         parameters=(USER_ID,),
         problems=(InvalidInput, Forbidden, RightsExceeded, LastSuperuser, NotFound),
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/users/{user_id}/password-reset",
+        reset_password,
+        Access.SIGNED_IN,
+        tag="Administration",
+        summary="Mail a user a link to choose a new password by",
+        permission="users:write",
+        status=202,
+        parameters=(USER_ID,),
+        problems=(InvalidInput, Forbidden, RightsExceeded, NoMailbox, UserInactive, NotFound),
+        name="startPasswordReset",
+    ),
+    Endpoint(
+        "POST",
+        "/api/v1/users/invite",
+        invite_user,
+        Access.SIGNED_IN,
+        tag="Administration",
+        summary="Invite somebody to have an account",
+        permission="users:write",
+        status=202,
+        body=InviteRequest,
+        problems=(InvalidInput, EmailTaken, UsernameTaken, Forbidden, RightsExceeded, SignupClosed),
+        name="inviteUser",
     ),
     Endpoint(
         "GET",

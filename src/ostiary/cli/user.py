@@ -13,7 +13,9 @@ from ostiary.cli.moving.imports import import_users
 from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, Yes, with_app, with_database
 from ostiary.cli.output import print_facts, print_json, yes_or_no
 from ostiary.cli.users.listing import list_users
+from ostiary.cli.users.renaming import rename
 from ostiary.cli.users.sessions import end_sessions, list_sessions
+from ostiary.cli.users.starting import invite_user, reset_password
 from ostiary.cli.users.who import Who, find, name_of
 from ostiary.clock import SystemClock
 from ostiary.context import App
@@ -34,6 +36,9 @@ cli.command("export")(export_users)
 cli.command("list")(list_users)
 cli.command("sessions")(list_sessions)
 cli.command("end-sessions")(end_sessions)
+cli.command("rename")(rename)
+cli.command("reset-password")(reset_password)
+cli.command("invite")(invite_user)
 
 
 @cli.command()
