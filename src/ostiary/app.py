@@ -5,7 +5,9 @@ import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+import structlog
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
@@ -50,7 +52,8 @@ from ostiary.sessions.gate import Demands
 from ostiary.sessions.refresh import rotate
 from ostiary.sessions.rotation import Lifetimes
 from ostiary.sessions.tokens import Tokens
-from ostiary.settings import Settings
+from ostiary.settings import Settings, is_loopback
+from ostiary.settings.mail_url import FILES
 from ostiary.upkeep import EVERY_SECONDS, Upkeep, renew_keys
 from ostiary.users import routes as users_routes
 from ostiary.users.listing import list_pages, read_users
@@ -64,6 +67,8 @@ from ostiary.web.endpoint import Endpoint
 
 if TYPE_CHECKING:
     from ostiary.mail.outgoing import Outgoing
+
+log = structlog.get_logger(__name__)
 
 ENDPOINTS = (
     *health_routes.ENDPOINTS,
@@ -232,6 +237,7 @@ def create_app(
         mail.start()
         audit.start()
         asked_mails.start()
+        _warn_of_files(settings)
         try:
             yield
         finally:
@@ -247,6 +253,12 @@ def create_app(
     application = Application(endpoints, edge=lambda inner: _edge(inner, app, endpoints), lifespan=lifespan)
     application.state.ostiary = app
     return application
+
+
+def _warn_of_files(settings: Settings) -> None:
+    """Tell the operator of a service that others reach if its mail reaches nobody."""
+    if settings.mail_url == FILES and not is_loopback(urlsplit(settings.public_url).hostname or ""):
+        log.warning("mail_goes_to_files", hint="name a mail server in OSTIARY_MAIL_URL")
 
 
 def _outgoing(settings: Settings) -> "Outgoing":

@@ -6,8 +6,9 @@ from email.policy import default
 
 import pytest
 
-from ostiary.mail.composing import Letter, compose
+from ostiary.mail.composing import compose
 from ostiary.mail.rendering import Words
+from ostiary.mail.transport import Letter
 from ostiary.settings.mail_url import parse_mailbox
 
 HEADERS = ["From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "MIME-Version", "Content-Type"]

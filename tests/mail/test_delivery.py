@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from ostiary.mail import delivery
-from ostiary.mail.composing import Letter, compose
+from ostiary.mail.composing import compose
 from ostiary.mail.delivery import MailServerTransport
 from ostiary.mail.rendering import Words
-from ostiary.mail.transport import Postponed, Refused, ServerAway, Undelivered
+from ostiary.mail.transport import Letter, Postponed, Refused, ServerAway, Undelivered
 from ostiary.settings.mail_url import parse_mail_url, parse_mailbox
 from tests.parts.smtp import Authority, MailServer
 
@@ -123,7 +123,7 @@ def test_a_server_that_is_down_is_away() -> None:
 
 
 def test_a_server_that_says_nothing_is_away(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(delivery, "ANSWER_SECONDS", 1.0)
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(ServerAway, match="Timed out"):
         send(transport(f"smtp://127.0.0.1:{silent.getsockname()[1]}"), letter())
 
@@ -135,7 +135,7 @@ def test_a_server_that_stops_answering_or_hangs_up_is_away(
     mail.hangs_up_at = word
     assert [type(failure) for failure in send(transport(mail.url), letter(), letter())] == [ServerAway] * 2
     mail.hangs_up_at, mail.hangs_at = None, word
-    monkeypatch.setattr(delivery, "ANSWER_SECONDS", 0.2)
+    monkeypatch.setattr(delivery, "ANSWER_SECONDS", 1.0)
     assert [type(failure) for failure in send(transport(mail.url), letter())] == [ServerAway]
     assert mail.taken == []
 

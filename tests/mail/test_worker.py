@@ -1,8 +1,12 @@
 """The worker gets mail out beside whatever is served, and writes none of it into the log."""
 
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from ostiary.crypto.sealed import Sealer
 from ostiary.mail import outbox, worker
@@ -57,6 +61,17 @@ def test_a_mail_that_is_too_late_is_given_up_and_that_is_recorded(make_server: M
 
 
 @pytest.mark.any_engine
+def test_an_operators_own_words_are_what_is_sent(make_server: MakeServer, tmp_path: Path) -> None:
+    (tmp_path / "reset_password").mkdir()
+    (tmp_path / "reset_password" / "subject.txt").write_text("Vergessen, {{ username }}?\n", encoding="utf-8")
+    server, address = make_server(mail_templates_dir=tmp_path, mail_from="Haus <haus@example.com>"), somebody()
+    post(server, reset(), to=address)
+    mail = wait_for_mail(server, address)
+    assert (mail["Subject"], mail["From"]) == ("Vergessen, ada?", "Haus <haus@example.com>")
+    assert "Open this link to go on:" in text_of(mail)
+
+
+@pytest.mark.any_engine
 def test_what_cannot_be_put_into_words_waits_and_others_pass(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     def break_some(taken: outbox.Taken, sealer: Sealer) -> outbox.Content:
         if taken.user_id == 99:
@@ -71,3 +86,17 @@ def test_what_cannot_be_put_into_words_waits_and_others_pass(server: Server, mon
     wait_for_mail(server, address)
     wait_until(lambda: waiting(server, bad)[0][1:] == (1, None))
     assert mails_to(server, "x@example.com") == []
+
+
+@pytest.mark.any_engine
+@pytest.mark.parametrize(("public_url", "told"), [("https://accounts.example.com", 1), ("http://localhost", 0)])
+def test_an_operator_is_told_that_mail_reaches_nobody(make_server: MakeServer, public_url: str, told: int) -> None:
+    with capture_logs() as lines:
+        make_server(public_url=public_url, directory_visibility="self")
+    assert [line["event"] for line in lines].count("mail_goes_to_files") == told
+
+
+def test_a_start_loads_nothing_that_only_mail_needs() -> None:
+    code = "import sys, ostiary.mail.worker; print({'jinja2', 'babel', 'aiosmtplib'} & set(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == "set()"

@@ -28,7 +28,7 @@ def test_a_file_url_is_no_server() -> None:
 
 @pytest.mark.rule("LA-2")
 def test_the_password_is_shown_nowhere() -> None:
-    settings = Settings.load(mail_url="smtp://user:hunter2@mail.example.com")
+    settings = Settings.load(mail_url="smtp://user:hunter2@mail.example.com", mail_from="a@example.com")
     shown = {setting.name: setting.value for setting in describe(settings)}
     assert shown["mail_url"] == "smtp://user:********@mail.example.com"
     assert "hunter2" not in repr(settings)

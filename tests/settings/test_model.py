@@ -114,6 +114,14 @@ def test_trusting_every_address_as_a_proxy_is_refused() -> None:
     assert variables(mistakes_of(trusted_proxies="0.0.0.0/0,::/0")) == ["OSTIARY_TRUSTED_PROXIES"] * 2
 
 
+def test_a_mail_server_elsewhere_needs_a_mailbox_to_send_from() -> None:
+    [mistake] = mistakes_of(mail_url="smtp://user:pw@mail.example.com")
+    assert mistake.variable == "OSTIARY_MAIL_FROM"
+    assert "mail.example.com cannot send from" in mistake.message
+    Settings.load(mail_url="smtp://mail.example.com", mail_from="a@example.com")
+    Settings.load(mail_url="smtp://localhost:1025")
+
+
 @pytest.mark.rule("HT-5")
 def test_cors_takes_exact_origins_only_and_none_by_default() -> None:
     assert Settings.load().cors_origins == ()

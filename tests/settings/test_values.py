@@ -57,7 +57,7 @@ ACCEPTED: list[tuple[str, object, object]] = [
         ("https://app.example.com", "capacitor://localhost"),
     ),
     ("mail_url", "file:", "file:"),
-    ("mail_url", "smtp://a%40b:p%3Aw@mail.example.com:2525", "smtp://a%40b:p%3Aw@mail.example.com:2525"),
+    ("mail_url", "smtp://a%40b:p%3Aw@127.0.0.1:2525", "smtp://a%40b:p%3Aw@127.0.0.1:2525"),
     ("mail_from", " Ostiary <no-reply@example.com> ", "Ostiary <no-reply@example.com>"),
     ("mail_templates_dir", "/tmp", Path("/tmp")),
     ("mail_limit_per_address", "3/15minutes", Rate(3, timedelta(minutes=15))),

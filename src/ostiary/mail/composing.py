@@ -7,25 +7,13 @@ from datetime import datetime
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from ostiary.mail.rendering import Words
+from ostiary.mail.transport import Letter
 from ostiary.settings.mail_url import Mailbox, parse_mailbox
 
 _POLICY = SMTP.clone(cte_type="7bit")  # what every server takes
-
-
-class Letter(NamedTuple):
-    """What is handed over: the envelope and the content."""
-
-    mail_id: str
-    name: str
-    """Of the message, for people."""
-    created_at: datetime
-    sender: str
-    recipient: str
-    content: bytes
 
 
 def compose(

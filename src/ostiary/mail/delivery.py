@@ -8,12 +8,12 @@ import re
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from typing import cast
 
 import aiosmtplib
 from aiosmtplib import SMTP, SMTPException, SMTPResponseException
 
-from ostiary.mail.composing import Letter
-from ostiary.mail.transport import Postponed, Refused, ServerAway, Undelivered
+from ostiary.mail.transport import Letter, Postponed, Refused, ServerAway, Undelivered
 from ostiary.settings.mail_url import Encryption, MailServer
 
 ANSWER_SECONDS = 30
@@ -57,6 +57,7 @@ class MailServerTransport:
             await client.connect()
         except (SMTPException, OSError, TimeoutError, ValueError) as error:
             raise ServerAway(_in_words(error)) from None
+        connection = cast("asyncio.Transport", client.transport)
         try:
             yield MailServerSession(client)
             with suppress(SMTPException, OSError, TimeoutError):  # a server that went wrong gets no goodbye
@@ -64,6 +65,7 @@ class MailServerTransport:
                     await client.quit()
         finally:
             client.close()
+            connection.abort()  # or under TLS it would stay open until the server says goodbye as well
 
 
 class MailServerSession:

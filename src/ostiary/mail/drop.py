@@ -7,8 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from ostiary.mail.composing import Letter
-from ostiary.mail.transport import ServerAway
+from ostiary.mail.transport import Letter, ServerAway
 
 log = structlog.get_logger(__name__)
 

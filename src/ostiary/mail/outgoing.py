@@ -3,12 +3,12 @@
 from contextlib import AbstractAsyncContextManager
 from urllib.parse import urlsplit
 
-from ostiary.mail.composing import Letter, compose
+from ostiary.mail.composing import compose
 from ostiary.mail.delivery import MailServerTransport
 from ostiary.mail.drop import FileDrop
 from ostiary.mail.outbox import Content, Taken
 from ostiary.mail.rendering import Templates
-from ostiary.mail.transport import Session, Transport
+from ostiary.mail.transport import Letter, Session, Transport
 from ostiary.settings import Settings
 from ostiary.settings.mail_url import parse_mail_url, parse_mailbox
 

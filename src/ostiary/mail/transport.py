@@ -1,9 +1,20 @@
 """How a letter may fare on its way out: what a transport offers, and the three ways in which it fails."""
 
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from datetime import datetime
+from typing import NamedTuple, Protocol
 
-from ostiary.mail.composing import Letter
+
+class Letter(NamedTuple):
+    """What is handed over: the envelope and the content."""
+
+    mail_id: str
+    name: str
+    """Of the message, for people."""
+    created_at: datetime
+    sender: str
+    recipient: str
+    content: bytes
 
 
 class Undelivered(Exception):  # noqa: N818 - not an error of ours

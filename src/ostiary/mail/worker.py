@@ -147,7 +147,8 @@ class MailWorker:
     async def _deliver(self, outgoing: "Outgoing", session: Session, mail: Taken) -> bool:
         """Deliver one mail, and settle what becomes of it; answer whether it is gone. Raises ServerAway."""
         try:
-            letter = outgoing.letter(mail, open_content(mail, self._sealer))
+            # In a thread: a template is compiled when first used, which is long enough for others to notice.
+            letter = await asyncio.to_thread(outgoing.letter, mail, open_content(mail, self._sealer))
         except Exception:
             log.exception("mail_unreadable", mail_id=mail.id, message=mail.message)
             await self._put_off(mail, "it cannot be put into words")

@@ -170,7 +170,8 @@ class Fields(BaseSettings):
         "ostiary@localhost",
         "The mailbox that mail comes from.",
         Topic.MAIL,
-        "`address@example.com` or `Some Name <address@example.com>`, the address in ASCII",
+        "`address@example.com` or `Some Name <address@example.com>`, the address in ASCII; not at `localhost` where"
+        " `mail_url` names another machine",
     )
     mail_templates_dir: values.FilePath | None = setting(
         None,

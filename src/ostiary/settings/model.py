@@ -18,6 +18,7 @@ from ostiary.durations import format_duration
 from ostiary.settings import values
 from ostiary.settings.declaration import fact
 from ostiary.settings.fields import Fields
+from ostiary.settings.mail_url import FILES, parse_mail_url, parse_mailbox
 from ostiary.settings.sources import ENVIRONMENT, Given, Mistake, SettingsError, read_sources, variable
 
 
@@ -128,6 +129,18 @@ class Settings(Fields):
             raise ValueError(f"names {value}, which cannot be read: {error.strerror}") from None
         except BreachedFileError as error:
             raise ValueError(f"cannot be used: {error}") from None
+        return value
+
+    @field_validator("mail_from")
+    @classmethod
+    def _check_mail_from(cls, value: str, info: ValidationInfo) -> str:
+        server = parse_mail_url(info.data.get("mail_url", FILES))
+        if server is not None and not values.is_loopback(server.host):
+            domain = parse_mailbox(value).address.rpartition("@")[2]
+            if values.is_loopback(domain):
+                raise ValueError(
+                    f"is {value}, which {server.host} cannot send from: choose a mailbox that it sends mail for"
+                )
         return value
 
     @field_validator("mail_templates_dir")
