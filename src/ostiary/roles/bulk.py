@@ -7,17 +7,14 @@ from typing import Any
 from sqlalchemy import Connection, Select, insert, select
 
 from ostiary.problems import InvalidInput
+from ostiary.roles.granting import MAX_NAMES_LENGTH, MAX_ROLES_PER_USER, TooManyRolesOfUser
 from ostiary.roles.models import roles, user_roles
-
-MOST_ROLES = 32
-MOST_CHARACTERS = 1024
-"""A user's roles stand in his access tokens, which have at most 4 KiB (TK-1)."""
 
 
 def check_roles_fit(names: Collection[str]) -> None:
     """See that somebody may have so many roles (AD-4). Raises InvalidInput."""
-    if len(names) > MOST_ROLES or sum(map(len, names)) > MOST_CHARACTERS:
-        raise InvalidInput(f"a user can have no more than {MOST_ROLES} roles, {MOST_CHARACTERS} characters in all")
+    if len(names) > MAX_ROLES_PER_USER or sum(map(len, names)) > MAX_NAMES_LENGTH:
+        raise InvalidInput(TooManyRolesOfUser.detail)
 
 
 def roles_among(connection: Connection, names: Collection[str]) -> set[str]:
