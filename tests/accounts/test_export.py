@@ -30,6 +30,7 @@ WHERE = {
 NOT_KEPT_OF_ONE = {
     "login_throttles": "numbers, and where strangers tried from, for an hour",
     "audit_erasures": "only of users who are gone",
+    "mail_requests": "addresses that somebody named, until the mail is in the outbox",
     "one_time_tokens": "hashes, for as long as a link lives",
     "mail_requests": "an address that somebody named, for moments",
     "email_changes": "an address that nobody has proven, for a day",
