@@ -39,12 +39,15 @@ _TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z
 _SECONDS = slice(len("2024-01-01T00:00:00"))
 
 
+_NOTHING_BESIDE = Beside(email_verified=False, language=None, metadata={})
+
+
 class Candidate(NamedTuple):
     """Somebody who may be added if his names are free; None is an account without a password."""
 
     user: NewUser
     password_hash: str | None
-    beside: Beside = Beside(email_verified=False, language=None, metadata={})
+    beside: Beside = _NOTHING_BESIDE
     roles: tuple[str, ...] = ()
     """Names, of which it is not known yet whether there are such roles."""
 
@@ -79,6 +82,8 @@ def check(members: Mapping[str, Any], *, now: datetime) -> Candidate:
 
 
 def _beside(members: Mapping[str, Any], *, email_verified: bool) -> Beside:
+    if not email_verified and "language" not in members and "metadata" not in members:
+        return _NOTHING_BESIDE  # as for most, and there are millions
     language, metadata = members.get("language"), members.get("metadata")
     if language is not None and not isinstance(language, str):
         raise InvalidInput("language must be a string")
@@ -92,7 +97,9 @@ def _beside(members: Mapping[str, Any], *, email_verified: bool) -> Beside:
 
 
 def _roles(members: Mapping[str, Any]) -> tuple[str, ...]:
-    roles = members.get("roles", [])
+    if "roles" not in members:
+        return ()
+    roles = members["roles"]
     if not isinstance(roles, list) or not all(isinstance(role, str) for role in roles):
         raise InvalidInput("roles must be a list of strings")
     names = tuple(dict.fromkeys(roles))
