@@ -3,6 +3,7 @@
 What is left in the audit log is an id that is never given out again, which tells nobody who it was.
 """
 
+import secrets
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,9 +17,11 @@ from ostiary.db.types import metadata
 from tests.accounts.told import mails_to
 from tests.conftest import NewDatabase, settings_for_tests
 from tests.people import Person, log_in, refresh, sign_up, signed_in
+from tests.roles.planted import plant_holder, plant_role
 from tests.server import Server
 from tests.sessions.answers import tokens_in
-from tests.sessions.beside import write
+from tests.sessions.beside import rows, write
+from tests.sessions.waiting import wait_until
 
 CANARY = "kanarienvogel"
 NETWORK = "203.0.113"
@@ -50,6 +53,10 @@ def live(api: httpx.Client) -> Person:
     assert api.post("/users/me/password", headers=person.auth, json=change).status_code == 204
     person = log_in(api, Person(person.user, change["new_password"]))
     assert api.post("/auth/reauthenticate", headers=person.auth, json={"password": "wrong"}).status_code == 403
+    wanted = {"new_email": f"{CANARY}2@example.com"}
+    assert api.post("/users/me/email", headers=person.auth, json=wanted).status_code == 202
+    for path in ("/auth/verify-email/request", "/auth/password/forgot"):
+        assert api.post(path, json={"email": person.email}).status_code == 202
     key = {"name": CANARY, "scopes": []}
     assert api.post("/api-keys", headers=person.auth, json=key).status_code == 201
     return person
@@ -101,10 +108,14 @@ def test_nothing_of_somebody_is_left_in_any_table(
 ) -> None:
     for path in (guarded.settings.data_dir / "mail").glob("*.eml"):
         path.unlink()
+    role = f"role-{secrets.token_hex(4)}"
+    plant_role(guarded, role, "users:read")
     headers = {"User-Agent": f"{CANARY}/1.0", "X-Forwarded-For": f"{NETWORK}.77"}
     with guarded.client(headers=headers) as api, guarded.client() as elsewhere:
         neighbour = signed_in(elsewhere)
         person = live(api)
+        plant_holder(guarded, person.id, role)
+        wait_until(lambda: rows(guarded.settings, "SELECT count(*) FROM mail_requests") == [(0,)])
         assert len({trace.partition(" ")[0] for trace in traces(guarded, person)}) > 10, "he did leave something"
         close(guarded, api, person)
         assert mails_to(guarded, person).count("account_deleted") == 1

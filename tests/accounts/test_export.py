@@ -20,6 +20,7 @@ WHERE = {
     "profiles": "profile",
     "passwords": "password",
     "user_roles": "roles",
+    "email_changes": "email_change",
     "sessions": "sessions",
     "api_keys": "api_keys",
     "known_places": "known_networks",
@@ -32,8 +33,6 @@ NOT_KEPT_OF_ONE = {
     "audit_erasures": "only of users who are gone",
     "mail_requests": "addresses that somebody named, until the mail is in the outbox",
     "one_time_tokens": "hashes, for as long as a link lives",
-    "mail_requests": "an address that somebody named, for moments",
-    "email_changes": "an address that nobody has proven, for a day",
     "invitations": "of others, whom he invited, for a week",
 }
 
@@ -53,12 +52,15 @@ def test_the_document_holds_what_is_kept_and_no_secret(server: Server) -> None:
         tokens = tokens_in(refresh(api, other.refresh_token))
         api.post("/auth/logout", headers=other.auth)
         api.patch("/users/me/profile", headers=person.auth, json={"language": "de", "metadata": {"pet": "owl"}})
+        assert exported(api, person)["email_change"] is None
+        assert api.post("/users/me/email", headers=person.auth, json={"new_email": "n@example.com"}).status_code == 202
         key = api.post("/api-keys", headers=person.auth, json={"name": "nightly", "scopes": []}).json()
         document = exported(api, person)
     assert list(document) == ["exported_at", *export.PARTS, "cut_off"]
     assert document["user"] == person.user
     assert document["profile"]["language"] == "de"
     assert document["profile"]["metadata"] == {"pet": "owl"}
+    assert document["email_change"] == {"new_email": "n@example.com", "asked_at": server.clock.now().isoformat()[:19]}
     assert document["password"]["set_at"] == server.clock.now().isoformat()[:19]
     assert {item["id"]: item["ended_because"] for item in document["sessions"]} == {
         session_of(person): None,

@@ -22,6 +22,7 @@ from ostiary.mail.outbox import waiting_mails
 from ostiary.roles.models import roles_of
 from ostiary.sessions.ending import StoredSession, stored_sessions
 from ostiary.users.schemas import timestamp, user_out
+from ostiary.verification.addresses import pending_change
 
 MOST_IN_A_LIST = 5000
 """Of any list the newest: others than the user may have made it long, by trying to sign in as him."""
@@ -50,6 +51,11 @@ def _profile(connection: Connection, user_id: int) -> dict[str, Any]:
         "language": profile.language,
         "metadata": profile.metadata,
     }
+
+
+def _email_change(connection: Connection, user_id: int) -> dict[str, Any] | None:
+    pending = pending_change(connection, user_id)
+    return None if pending is None else {"new_email": pending[0], "asked_at": timestamp(pending[1])}
 
 
 def _password(connection: Connection, user_id: int) -> dict[str, Any]:
@@ -106,6 +112,7 @@ def _moment(moment: datetime | None) -> str | None:
 PARTS: Mapping[str, Part] = {
     "user": _user,
     "profile": _profile,
+    "email_change": _email_change,
     "password": _password,
     "roles": roles_of,
     "sessions": _sessions,

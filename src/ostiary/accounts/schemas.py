@@ -82,6 +82,7 @@ class ExportOut(BaseModel):
                     "language": "de",
                     "metadata": _METADATA,
                 },
+                "email_change": None,
                 "password": {"set_at": "2024-01-01T00:00:00"},
                 "roles": [],
                 "sessions": [],
@@ -97,6 +98,9 @@ class ExportOut(BaseModel):
     exported_at: str = Field(description="UTC, to the second, like all times in it.")
     user: UserOut
     profile: dict[str, Any]
+    email_change: dict[str, Any] | None = Field(
+        description="The address that the caller asked for and has not proven yet."
+    )
     password: dict[str, Any] = Field(description="When it was stored; never the password, nor its hash.")
     roles: list[str]
     sessions: list[dict[str, Any]] = Field(description="Also those that have ended, until they are cleared away.")

@@ -84,6 +84,13 @@ def start_email_change(
     record(connection, Event.EMAIL_CHANGE_STARTED, origin, user_id=user.id, now=now)
 
 
+def pending_change(connection: Connection, user_id: int) -> tuple[str, datetime] | None:
+    """Answer which address a user would like to have and since when; None where he asks for none."""
+    e = email_changes.c
+    row = connection.execute(select(e.new_email, e.requested_at).where(e.user_id == user_id)).first()
+    return None if row is None else (row.new_email, row.requested_at)
+
+
 async def request_email_change(
     app: App, *, user_id: int, new_email: str, source: Source, origin: Origin, language: str
 ) -> None:
