@@ -15,6 +15,9 @@ endif
 # Without compiled files each of the many processes that tests start would compile everything again.
 unexport PYTHONDONTWRITEBYTECODE
 
+# One more than processors: tests wait for disks and other processes a third of their time.
+WORKERS ?= $(shell $(PYTHON) -c "import os; print(min((os.cpu_count() or 1) + 1, 8))")
+
 BIN := .venv/bin
 PYTEST := $(BIN)/python -m pytest
 LOCK := pyproject.toml uv.lock tools/bootstrap.py
@@ -30,7 +33,7 @@ run: .venv/.for-run ## Start the server on http://localhost:8000 (ARGS="--port 9
 # Tests marked `alone` measure time, so nothing else may run beside them. Exit status 5 says that T or ARGS
 # left one of the two halves empty, which is fine as long as the other is not.
 test: .venv/.for-dev ## Run the tests (T=tests/parts narrows; ARGS="-k name -x" goes to pytest)
-	@many=0; $(PYTEST) -m "not alone" --numprocesses=logical --maxprocesses=8 --dist=worksteal $(ARGS) $(T) || many=$$?; \
+	@many=0; $(PYTEST) -m "not alone" --numprocesses=$(WORKERS) --dist=worksteal $(ARGS) $(T) || many=$$?; \
 	case $$many in 0|5) ;; *) exit $$many;; esac; \
 	alone=0; $(PYTEST) -m alone $(ARGS) $(T) || alone=$$?; \
 	case $$many$$alone in 00|05|50) ;; *) exit $$alone;; esac

@@ -91,7 +91,7 @@ def test_hashes_go_out_only_when_asked_for(here: Installation) -> None:
     ]
     assert here.run("user", "export", "--no-passwords", "--format", "csv").out.startswith(
         "email,username,is_active,is_superuser,email_verified,language,metadata,roles,created_at\n"
-        "ann@example.com,ann,true,false,false,,,,20"
+        "ann@example.com,ann,true,false,true,,,,20"
     )
     assert json.loads(here.run("user", "export", "--passwords").out)["password_hash"].startswith("$argon2id$")
 

@@ -97,7 +97,7 @@ def test_private_parts_rest_sealed(server: Server) -> None:
     values = [value for row in rows(server.settings, "SELECT * FROM signing_keys") for value in row]
     stored = b"\n".join(value if isinstance(value, bytes) else str(value).encode() for value in values)
     if server.settings.sqlite_file is not None:
-        stored += b"".join(path.read_bytes() for path in server.settings.data_dir.iterdir())
+        stored += b"".join(path.read_bytes() for path in server.settings.data_dir.rglob("*") if path.is_file())
     assert private["x"].encode() in stored, "the public part is there, so the place is the right one"
     assert private["d"].encode() not in stored
     assert unb64(private["d"]) not in stored

@@ -34,4 +34,5 @@ def compose(
     letter["Auto-Submitted"] = "auto-generated"
     letter.set_content(words.text, cte="quoted-printable")
     letter.add_alternative(words.html, subtype="html", cte="quoted-printable")
+    letter.set_boundary(f"=_{mail_id}")  # which quoted-printable cannot contain
     return Letter(mail_id, name, created_at, sender.address, recipient, letter.as_bytes())
