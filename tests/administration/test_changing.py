@@ -18,6 +18,7 @@ from ostiary.web.caller import Caller
 from tests.administration.asking import holder, patch, recorded, state_of, superuser
 from tests.conftest import MakeServer
 from tests.login.inside import deactivate, demote
+from tests.mails import text_of, wait_for_mail
 from tests.people import PASSWORD, Person, bearer, log_in, refresh, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.answers import assert_refused, at_once, works
@@ -47,6 +48,15 @@ def test_what_is_named_changes_and_nothing_else(server: Server, client: httpx.Cl
         *("user_activated", "user_deactivated", "user_demoted", "user_promoted", "user_renamed", "user_renamed")
     ]
     assert {actor for _, actor in recorded(server, person.id)} == {admin.id}
+
+
+@pytest.mark.any_engine
+def test_who_is_kept_out_is_told_by_whom(server: Server, client: httpx.Client, admin: Person) -> None:
+    person = sign_up(client)
+    for _ in range(2):
+        assert patch(client, admin, person.id, is_active=False).status_code == 200
+    told = text_of(wait_for_mail(server, person.email, "account_deactivated"))
+    assert admin.user["username"] in told
 
 
 @pytest.mark.rule("SU-2")

@@ -9,6 +9,7 @@ from ostiary.roles.granting import MAX_NAMES_LENGTH, MAX_ROLES_PER_USER
 from ostiary.users.accounts import delete_user, set_active
 from tests.audit.inside import Recorded
 from tests.conftest import MakeServer
+from tests.mails import text_of, wait_for_mail
 from tests.people import Person, sign_up, signed_in
 from tests.roles.acting import (
     EXCEEDED,
@@ -189,3 +190,18 @@ def test_whom_one_does_not_see_one_gives_nothing(make_server: MakeServer) -> Non
         assert give(client, blind, blind.id, "plain").status_code == 204
         assert give(client, seeing, person.id, "plain").status_code == 204
         assert names_of(client, seeing, person.id) == ["plain"]
+
+
+@pytest.mark.rule("MF-4")
+@pytest.mark.any_engine
+def test_a_user_is_told_which_roles_he_has_and_by_whom(server: Server, client: httpx.Client, root: Person) -> None:
+    person = signed_in(client)
+    make(client, root, "told", "users:read")
+    for _ in range(2):
+        assert give(client, root, person.id, "told").status_code == 204
+    given = text_of(wait_for_mail(server, person.email, "roles_changed"))
+    assert "told" in given
+    assert root.user["username"] in given
+    assert take(client, root, person.id, "told").status_code == 204
+    taken = text_of(wait_for_mail(server, person.email, "roles_changed", count=2))
+    assert "told" not in taken

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from ostiary.audit.origin import Kind, Origin
+from ostiary.audit.origin import Origin
 from ostiary.crypto.sealed import Sealer
 from ostiary.login.throttle import forget_user
 from ostiary.mail.languages import choose_language
@@ -12,6 +12,7 @@ from ostiary.mail.messages import AccountDeleted
 from ostiary.mail.outbox import enqueue, forget_mails
 from ostiary.problems import NotFound
 from ostiary.users.accounts import delete_user
+from ostiary.users.acting import administrator_of
 from ostiary.users.models import lock_user, user_by_id
 from ostiary.users.profiles import language_of
 
@@ -27,7 +28,7 @@ def close_account(connection: Connection, user_id: int, *, sealer: Sealer, origi
     if user is None:
         raise NotFound
     language = choose_language(language_of(connection, user_id))
-    by = _administrator(connection, user_id, origin)
+    by = administrator_of(connection, user_id, origin)
     delete_user(connection, user_id, origin=origin, now=now)
     forget_user(connection, user_id)
     forget_mails(connection, user_id)
@@ -40,11 +41,3 @@ def close_account(connection: Connection, user_id: int, *, sealer: Sealer, origi
         device=origin.user_agent if is_own else None,
     )
     enqueue(connection, notice, to=user.email, language=language, user_id=user_id, sealer=sealer, now=now)
-
-
-def _administrator(connection: Connection, user_id: int, origin: Origin) -> str | None:
-    """Name who ends the account of somebody else."""
-    if origin.kind is not Kind.REQUEST or origin.actor_id in {None, user_id}:
-        return None
-    actor = user_by_id(connection, origin.actor_id)
-    return None if actor is None else actor.username

@@ -13,7 +13,7 @@ from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
 from ostiary.context import App
 from ostiary.crypto.sealed import Sealer
-from ostiary.login.deactivation import deactivate_user
+from ostiary.login.deactivation import deactivate_user, tell_of_deactivation
 from ostiary.roles.rights import RightsExceeded
 from ostiary.sessions.ending import LiveSession, end_all_sessions, live_sessions
 from ostiary.sessions.rotation import Lifetimes
@@ -51,7 +51,10 @@ def change_as(
         raise RightsExceeded
     if changes.email is not None:
         start_change_of_address(connection, app, user, changes.email, by=by, origin=origin, now=now)
-    return change(connection, user, changes, origin=origin, now=now)
+    changed = change(connection, user, changes, origin=origin, now=now)
+    if user.is_active and not changed.is_active:
+        tell_of_deactivation(connection, changed, sealer=app.sealer, origin=origin, now=now)
+    return changed
 
 
 def change(connection: Connection, user: User, changes: Changes, *, origin: Origin, now: datetime) -> User:

@@ -20,7 +20,7 @@ from ostiary.cli.users.who import Who, find, name_of
 from ostiary.clock import SystemClock
 from ostiary.context import App
 from ostiary.db import Database
-from ostiary.login.deactivation import deactivate_user
+from ostiary.login.deactivation import keep_out
 from ostiary.login.signup import create as create_user
 from ostiary.login.signup import prepare
 from ostiary.login.throttle import unlock as clear_throttle
@@ -143,10 +143,11 @@ def deactivate(
 ) -> None:
     """Keep a user out, and end his sessions and API keys at once; not the last active superuser."""
 
-    async def work(database: Database, user: User) -> User:
-        return await database.write(deactivate_user, user.id, origin=OPERATOR, now=SystemClock().now())
+    async def work(app: App) -> User:
+        user = await find(app.db, who)
+        return await app.db.write(keep_out, user.id, sealer=app.sealer, origin=OPERATOR, now=app.clock.now())
 
-    user = with_database(_on(who, work), data_dir=data_dir, database_url=database_url)
+    user = with_app(work, data_dir=data_dir, database_url=database_url)
     _tell(user, "is deactivated, all sessions and API keys ended", as_json=as_json)
 
 

@@ -7,9 +7,15 @@ from sqlalchemy import Connection
 from ostiary.api_keys.ending import end_keys
 from ostiary.audit.origin import Origin
 from ostiary.credentials.one_time import void_tokens_of
+from ostiary.crypto.sealed import Sealer
+from ostiary.mail.languages import choose_language
+from ostiary.mail.messages import AccountDeactivated
+from ostiary.mail.outbox import enqueue
 from ostiary.sessions.ending import end_all_sessions
 from ostiary.users.accounts import set_active
-from ostiary.users.models import User
+from ostiary.users.acting import administrator_of
+from ostiary.users.models import User, user_by_id
+from ostiary.users.profiles import language_of
 
 
 def deactivate_user(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> User:
@@ -22,3 +28,20 @@ def deactivate_user(connection: Connection, user_id: int, *, origin: Origin, now
     end_keys(connection, user_id)
     void_tokens_of(connection, user_id)
     return user
+
+
+def keep_out(connection: Connection, user_id: int, *, sealer: Sealer, origin: Origin, now: datetime) -> User:
+    """Deactivate a user, and tell him if he was active. Raises NotFound, LastSuperuser."""
+    before = user_by_id(connection, user_id)
+    user = deactivate_user(connection, user_id, origin=origin, now=now)
+    if before is not None and before.is_active:
+        tell_of_deactivation(connection, user, sealer=sealer, origin=origin, now=now)
+    return user
+
+
+def tell_of_deactivation(connection: Connection, user: User, *, sealer: Sealer, origin: Origin, now: datetime) -> None:
+    """Tell a user that nobody can sign in to his account any more."""
+    by = administrator_of(connection, user.id, origin)
+    notice = AccountDeactivated(username=user.username, at=now, by=by)
+    language = choose_language(language_of(connection, user.id))
+    enqueue(connection, notice, to=user.email, language=language, user_id=user.id, sealer=sealer, now=now)

@@ -20,7 +20,15 @@ from ostiary.db.types import from_milliseconds
 from ostiary.edge.source import Source
 from ostiary.login.attempts import booked, verify
 from ostiary.login.hot import CANDIDATE, CANDIDATE_BY_ID
-from ostiary.login.places import Approach, approach_to_nobody, approach_to_user, network_of, remember_place
+from ostiary.login.places import (
+    Approach,
+    approach_to_nobody,
+    approach_to_user,
+    is_new_place,
+    network_of,
+    remember_place,
+    tell_of_new_place,
+)
 from ostiary.login.throttle import Attempt, note_success
 from ostiary.problems import InvalidCredentials, Problem
 from ostiary.sessions.beginning import begin_session
@@ -160,6 +168,8 @@ def complete(
         now=now,
     )
     note_success(connection, attempt)
+    if is_new_place(connection, attempt.approach):
+        tell_of_new_place(connection, user_id, sealer=app.sealer, origin=origin, now=now)
     remember_place(connection, attempt.approach, now=now)
     details = {"session": held.session.id, "amr": AMR}
     record(connection, Event.LOGIN_SUCCEEDED, origin.by(user_id), user_id=user_id, details=details, now=now)

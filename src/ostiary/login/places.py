@@ -10,9 +10,16 @@ from typing import NamedTuple
 
 from sqlalchemy import Column, Connection, ForeignKey, String, Table, delete, select, tuple_
 
+from ostiary.audit.origin import Origin
+from ostiary.crypto.sealed import Sealer
 from ostiary.db.types import Moment, UserId, metadata, to_milliseconds
 from ostiary.edge.source import Source
 from ostiary.login.hot import PLACE_SEEN, ROOM_FOR_PLACE
+from ostiary.mail.languages import choose_language
+from ostiary.mail.messages import NewSignIn
+from ostiary.mail.outbox import enqueue
+from ostiary.users.models import user_by_id
+from ostiary.users.profiles import language_of
 
 KNOWN_FOR = timedelta(days=90)
 SEEN_AGAIN_AFTER = timedelta(days=1)
@@ -97,6 +104,24 @@ def remember_place(connection: Connection, approach: Approach, *, now: datetime)
     PLACE_SEEN.run(connection, approach.user_id, approach.network, to_milliseconds(now))
     if approach.known_since is None:
         ROOM_FOR_PLACE.run(connection, approach.user_id, approach.network, MOST_PLACES - 1)
+
+
+def is_new_place(connection: Connection, approach: Approach) -> bool:
+    """Say whether an account that has signed in elsewhere signs in from this network for the first time."""
+    if approach.known_since is not None:
+        return False
+    p = known_places.c
+    return connection.execute(select(p.network).where(p.user_id == approach.user_id).limit(1)).first() is not None
+
+
+def tell_of_new_place(connection: Connection, user_id: int, *, sealer: Sealer, origin: Origin, now: datetime) -> None:
+    """Tell a user that somebody signed in to his account from a network that it was not used from lately."""
+    user = user_by_id(connection, user_id)
+    if user is None:
+        return
+    notice = NewSignIn(username=user.username, at=now, source=origin.address, device=origin.user_agent)
+    language = choose_language(language_of(connection, user_id))
+    enqueue(connection, notice, to=user.email, language=language, user_id=user_id, sealer=sealer, now=now)
 
 
 def places_of(connection: Connection, user_id: int) -> dict[str, datetime]:

@@ -1,5 +1,6 @@
 """Giving roles to users, and taking them away."""
 
+from collections.abc import Collection
 from datetime import datetime
 
 from sqlalchemy import Connection, delete
@@ -8,11 +9,18 @@ from sqlalchemy.exc import IntegrityError
 from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
+from ostiary.crypto.sealed import Sealer
 from ostiary.db.statements import insert_into
+from ostiary.mail.languages import choose_language
+from ostiary.mail.messages import RolesChanged
+from ostiary.mail.outbox import enqueue
 from ostiary.problems import Forbidden, NotFound
 from ostiary.roles.models import existing_role, rights_of, roles_of, user_roles
 from ostiary.roles.rights import By, check_may_confer, check_may_write_to, rights_now
+from ostiary.users.acting import administrator_of
 from ostiary.users.listing import Scope
+from ostiary.users.models import user_by_id
+from ostiary.users.profiles import language_of
 from ostiary.web.caller import Caller
 from ostiary.web.permissions import Rights
 
@@ -29,19 +37,52 @@ class TooManyRolesOfUser(Forbidden):
 
 
 def grant_as(
-    connection: Connection, caller: Caller, user_id: int, name: str, *, scope: Scope, origin: Origin, now: datetime
+    connection: Connection,
+    caller: Caller,
+    user_id: int,
+    name: str,
+    *,
+    scope: Scope,
+    sealer: Sealer,
+    origin: Origin,
+    now: datetime,
 ) -> None:
-    """Give a role as `grant_role` does, to a user whom the caller sees; all others are NotFound alike (AD-3)."""
+    """Give a role as `grant_role` does, to a user whom the caller sees, and tell him; others are NotFound (AD-3)."""
     _refuse_unseen(scope, user_id)
+    before = roles_of(connection, user_id)
     grant_role(connection, caller, user_id, name, origin=origin, now=now)
+    _tell_of_roles(connection, user_id, before, sealer=sealer, origin=origin, now=now)
 
 
 def revoke_as(
-    connection: Connection, caller: Caller, user_id: int, name: str, *, scope: Scope, origin: Origin, now: datetime
+    connection: Connection,
+    caller: Caller,
+    user_id: int,
+    name: str,
+    *,
+    scope: Scope,
+    sealer: Sealer,
+    origin: Origin,
+    now: datetime,
 ) -> None:
-    """Take a role as `revoke_role` does, from a user whom the caller sees; all others are NotFound alike (AD-3)."""
+    """Take a role as `revoke_role` does, from a user whom the caller sees, and tell him; others are NotFound (AD-3)."""
     _refuse_unseen(scope, user_id)
+    before = roles_of(connection, user_id)
     revoke_role(connection, caller, user_id, name, origin=origin, now=now)
+    _tell_of_roles(connection, user_id, before, sealer=sealer, origin=origin, now=now)
+
+
+def _tell_of_roles(
+    connection: Connection, user_id: int, before: Collection[str], *, sealer: Sealer, origin: Origin, now: datetime
+) -> None:
+    """Mail a user which roles he has now, if they are others than before."""
+    user, held = user_by_id(connection, user_id), roles_of(connection, user_id)
+    if user is None or set(held) == set(before):
+        return
+    by = administrator_of(connection, user_id, origin)
+    notice = RolesChanged(username=user.username, at=now, by=by, roles=tuple(held))
+    language = choose_language(language_of(connection, user_id))
+    enqueue(connection, notice, to=user.email, language=language, user_id=user_id, sealer=sealer, now=now)
 
 
 def _refuse_unseen(scope: Scope, user_id: int) -> None:

@@ -97,7 +97,7 @@ async def put_role_of_user(request: Request) -> Response:
     user_id = parse_user_id(request.path_params["user_id"])
     name, scope = request.path_params["name"], scope_for(app, caller)
     origin, now = origin_of(request), app.clock.now()
-    await app.db.write(grant_as, caller, user_id, name, scope=scope, origin=origin, now=now)
+    await app.db.write(grant_as, caller, user_id, name, scope=scope, sealer=app.sealer, origin=origin, now=now)
     return Response(status_code=204)
 
 
@@ -107,7 +107,7 @@ async def remove_role_of_user(request: Request) -> Response:
     user_id = parse_user_id(request.path_params["user_id"])
     name, scope = request.path_params["name"], scope_for(app, caller)
     origin, now = origin_of(request), app.clock.now()
-    await app.db.write(revoke_as, caller, user_id, name, scope=scope, origin=origin, now=now)
+    await app.db.write(revoke_as, caller, user_id, name, scope=scope, sealer=app.sealer, origin=origin, now=now)
     return Response(status_code=204)
 
 
