@@ -125,5 +125,5 @@ if __name__ == "__main__":
     if "--bench" in sys.argv:
         chosen, given = ROOT / ".venv-bench", ["--no-dev", "--group", "bench"]
     else:
-        chosen, given = ROOT / ".venv", ["--no-dev", "--inexact"] if "--no-dev" in sys.argv else []
+        chosen, given = ROOT / ".venv", ["--no-dev", "--inexact"] if "--no-dev" in sys.argv else ["--all-extras"]
     sys.exit(sync(uv_on_path() or uv_of_our_own(), chosen, given))
