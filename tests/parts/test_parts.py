@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import sync_playwright
 
 from tests.parts.chromium import LAUNCH_ARGS, chromium
+from tests.parts.debian import installed
 from tests.parts.postgres import Postgres, available
 
 
@@ -112,3 +113,19 @@ def test_browser_shows_a_page() -> None:
         page.goto("data:text/html,<title>open</title>")
         assert page.title() == "open"
         browser.close()
+
+
+def test_who_may_not_install_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    with pytest.raises(RuntimeError, match="no such-program to test with: install Debian's `such-package`"):
+        installed("such-program", package="such-package")
+
+
+@pytest.mark.parametrize(
+    ("program", "package"),
+    [("haproxy", "haproxy"), ("etcd", "etcd-server"), ("pgbouncer", "pgbouncer"), ("patroni", "patroni")],
+)
+def test_programs_of_a_cluster_can_be_had(program: str, package: str) -> None:
+    path = installed(program, package=package)
+    answer = subprocess.run([path, "-v" if program == "haproxy" else "--version"], check=False, capture_output=True)
+    assert answer.returncode == 0, answer.stderr
