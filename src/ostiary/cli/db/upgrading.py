@@ -1,4 +1,4 @@
-"""`ostiary db …`: the database's schema."""
+"""`ostiary db upgrade` and `ostiary db check`: the database's schema."""
 
 import asyncio
 
@@ -12,10 +12,7 @@ from ostiary.db.schema import HEAD, Standing, State, check_durability, standing,
 
 EXIT_CODES = {State.CURRENT: 0, State.EMPTY: 1, State.OLDER: 1, State.NEWER: 3}
 
-cli = typer.Typer(no_args_is_help=True, add_completion=False)
 
-
-@cli.command()
 def upgrade(data_dir: DataDir = None, database_url: DatabaseURL = None) -> None:
     """Bring the schema up to date, as `serve` does at start; a SQLite file is copied to `backups` first."""
     settings = load_settings(data_dir=data_dir, database_url=database_url)
@@ -35,7 +32,6 @@ def upgrade(data_dir: DataDir = None, database_url: DatabaseURL = None) -> None:
     typer.echo(asyncio.run(run()))
 
 
-@cli.command()
 def check(as_json: AsJSON = False, data_dir: DataDir = None, database_url: DatabaseURL = None) -> None:
     """Say which schema version the database has and which one is needed; nothing is changed.
 
