@@ -5,6 +5,7 @@ import pytest
 from ostiary.web.permissions import PERMISSIONS
 from tests.audit.inside import recorded
 from tests.cli.command import Installation
+from tests.sessions.beside import rows
 
 
 @pytest.mark.rule("AD-4")
@@ -38,6 +39,8 @@ def test_roles_are_made_given_taken_and_deleted(place: Installation) -> None:
     assert (again.code, again.line) == (1, "User 1 (root@example.com, root) does not have the role support")
     assert place.run("role", "delete", "support").out == "Role support is deleted.\n"
     assert place.run("role", "list", "--json").json == {"items": [], "total": 0}
+    waiting = rows(place.settings, "SELECT message FROM mail_outbox")
+    assert waiting == [("roles_changed",)] * 2  # one for what was given, one for what was taken; the server sends them
     events = [(row.event, row.actor_id) for row in recorded(place.settings) if row.event.startswith("role_")]
     assert events == [(f"role_{what}", None) for what in ("created", "granted", "revoked", "deleted")]
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from datetime import datetime
+from typing import Protocol
 
 from sqlalchemy import Connection, delete
 from sqlalchemy.exc import IntegrityError
@@ -21,7 +22,6 @@ from ostiary.users.acting import administrator_of
 from ostiary.users.listing import Scope
 from ostiary.users.models import user_by_id
 from ostiary.users.profiles import language_of
-from ostiary.web.caller import Caller
 from ostiary.web.permissions import Rights
 
 MAX_ROLES_PER_USER = 32
@@ -36,9 +36,19 @@ class TooManyRolesOfUser(Forbidden):
     code = "too_many_roles_of_user"
 
 
-def grant_as(
+class Act(Protocol):
+    """`grant_role` or `revoke_role`."""
+
+    def __call__(
+        self, connection: Connection, by: By, user_id: int, name: str, *, origin: Origin, now: datetime
+    ) -> None:
+        """Give or take the role."""
+
+
+def change_roles(
     connection: Connection,
-    caller: Caller,
+    act: Act,
+    by: By,
     user_id: int,
     name: str,
     *,
@@ -47,28 +57,11 @@ def grant_as(
     origin: Origin,
     now: datetime,
 ) -> None:
-    """Give a role as `grant_role` does, to a user whom the caller sees, and tell him; others are NotFound (AD-3)."""
-    _refuse_unseen(scope, user_id)
+    """Give or take a role as `act` does, and tell the user by mail; whom the caller does not see is NotFound (AD-3)."""
+    if not scope.holds(user_id):
+        raise NotFound
     before = roles_of(connection, user_id)
-    grant_role(connection, caller, user_id, name, origin=origin, now=now)
-    _tell_of_roles(connection, user_id, before, sealer=sealer, origin=origin, now=now)
-
-
-def revoke_as(
-    connection: Connection,
-    caller: Caller,
-    user_id: int,
-    name: str,
-    *,
-    scope: Scope,
-    sealer: Sealer,
-    origin: Origin,
-    now: datetime,
-) -> None:
-    """Take a role as `revoke_role` does, from a user whom the caller sees, and tell him; others are NotFound (AD-3)."""
-    _refuse_unseen(scope, user_id)
-    before = roles_of(connection, user_id)
-    revoke_role(connection, caller, user_id, name, origin=origin, now=now)
+    act(connection, by, user_id, name, origin=origin, now=now)
     _tell_of_roles(connection, user_id, before, sealer=sealer, origin=origin, now=now)
 
 
@@ -83,11 +76,6 @@ def _tell_of_roles(
     notice = RolesChanged(username=user.username, at=now, by=by, roles=tuple(held))
     language = choose_language(language_of(connection, user_id))
     enqueue(connection, notice, to=user.email, language=language, user_id=user_id, sealer=sealer, now=now)
-
-
-def _refuse_unseen(scope: Scope, user_id: int) -> None:
-    if not scope.holds(user_id):
-        raise NotFound
 
 
 def grant_role(connection: Connection, by: By, user_id: int, name: str, *, origin: Origin, now: datetime) -> None:

@@ -19,7 +19,7 @@ from ostiary.roles.definitions import (
     parse_permissions,
     parse_role,
 )
-from ostiary.roles.granting import TooManyRolesOfUser, grant_as, revoke_as
+from ostiary.roles.granting import Act, TooManyRolesOfUser, change_roles, grant_role, revoke_role
 from ostiary.roles.models import NAME, Role, existing_role, list_roles, roles_held
 from ostiary.roles.rights import RightsExceeded
 from ostiary.roles.schemas import RoleChange, RoleOut, RolePage, RoleRequest, role_out
@@ -93,21 +93,27 @@ async def read_roles_of_user(request: Request) -> Response:
 
 async def put_role_of_user(request: Request) -> Response:
     """Give a user a role."""
-    app, caller = app_of(request), caller_of(request)
-    user_id = parse_user_id(request.path_params["user_id"])
-    name, scope = request.path_params["name"], scope_for(app, caller)
-    origin, now = origin_of(request), app.clock.now()
-    await app.db.write(grant_as, caller, user_id, name, scope=scope, sealer=app.sealer, origin=origin, now=now)
-    return Response(status_code=204)
+    return await _change_roles(request, grant_role)
 
 
 async def remove_role_of_user(request: Request) -> Response:
     """Take a role from a user."""
+    return await _change_roles(request, revoke_role)
+
+
+async def _change_roles(request: Request, act: Act) -> Response:
     app, caller = app_of(request), caller_of(request)
-    user_id = parse_user_id(request.path_params["user_id"])
-    name, scope = request.path_params["name"], scope_for(app, caller)
-    origin, now = origin_of(request), app.clock.now()
-    await app.db.write(revoke_as, caller, user_id, name, scope=scope, sealer=app.sealer, origin=origin, now=now)
+    await app.db.write(
+        change_roles,
+        act,
+        caller,
+        parse_user_id(request.path_params["user_id"]),
+        request.path_params["name"],
+        scope=scope_for(app, caller),
+        sealer=app.sealer,
+        origin=origin_of(request),
+        now=app.clock.now(),
+    )
     return Response(status_code=204)
 
 

@@ -6,16 +6,18 @@ from typing import Annotated, TypeAlias
 import typer
 
 from ostiary.audit.origin import OPERATOR
-from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, with_database
+from ostiary.cli.options import AsJSON, DatabaseURL, DataDir, with_app, with_database
 from ostiary.cli.output import print_json, print_table
 from ostiary.cli.users.who import Who, find, name_of
 from ostiary.clock import SystemClock
+from ostiary.context import App
 from ostiary.db import Database
 from ostiary.problems import NotFound
 from ostiary.roles.definitions import create_role, delete_role, parse_role
-from ostiary.roles.granting import grant_role, revoke_role
+from ostiary.roles.granting import Act, change_roles, grant_role, revoke_role
 from ostiary.roles.models import Role, existing_role, list_roles
 from ostiary.roles.schemas import role_out
+from ostiary.users.listing import Scope
 from ostiary.users.models import User
 from ostiary.web.permissions import ALL_RIGHTS, PERMISSIONS
 
@@ -88,11 +90,7 @@ def grant(
     database_url: DatabaseURL = None,
 ) -> None:
     """Give a user a role."""
-
-    async def work(database: Database, user: User) -> None:
-        await database.write(grant_role, ALL_RIGHTS, user.id, name, origin=OPERATOR, now=SystemClock().now())
-
-    user, role = with_database(_on(who, name, work), data_dir=data_dir, database_url=database_url)
+    user, role = with_app(_change_roles(grant_role, who, name), data_dir=data_dir, database_url=database_url)
     _tell(role, f"{name_of(user)} has the role {role.name}.", as_json=as_json)
 
 
@@ -105,28 +103,34 @@ def revoke(
     database_url: DatabaseURL = None,
 ) -> None:
     """Take a role from a user."""
-
-    async def work(database: Database, user: User) -> None:
-        try:
-            await database.write(revoke_role, ALL_RIGHTS, user.id, name, origin=OPERATOR, now=SystemClock().now())
-        except NotFound:
-            raise NotFound(f"{name_of(user)} does not have the role {name}") from None
-
-    user, role = with_database(_on(who, name, work), data_dir=data_dir, database_url=database_url)
+    user, role = with_app(_change_roles(revoke_role, who, name), data_dir=data_dir, database_url=database_url)
     _tell(role, f"{name_of(user)} does not have the role {role.name} any more.", as_json=as_json)
 
 
-def _on(
-    who: str, name: str, work: Callable[[Database, User], Awaitable[None]]
-) -> Callable[[Database], Awaitable[tuple[User, Role]]]:
-    """Find a user and a role, and do something with both."""
+def _change_roles(act: Act, who: str, name: str) -> Callable[[App], Awaitable[tuple[User, Role]]]:
+    """Answer what finds a user and a role, and gives or takes it; the running server mails the user about it."""
 
-    async def find_and_work(database: Database) -> tuple[User, Role]:
-        user, role = await find(database, who), await _existing(database, name)
-        await work(database, user)
+    async def work(app: App) -> tuple[User, Role]:
+        user, role = await find(app.db, who), await _existing(app.db, name)
+        try:
+            await app.db.write(
+                change_roles,
+                act,
+                ALL_RIGHTS,
+                user.id,
+                name,
+                scope=Scope(),
+                sealer=app.sealer,
+                origin=OPERATOR,
+                now=app.clock.now(),
+            )
+        except NotFound:
+            if act is grant_role:  # one of the two went in the meantime
+                raise
+            raise NotFound(f"{name_of(user)} does not have the role {name}") from None
         return user, role
 
-    return find_and_work
+    return work
 
 
 async def _existing(database: Database, name: str) -> Role:
