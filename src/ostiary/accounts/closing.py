@@ -13,7 +13,7 @@ from ostiary.mail.outbox import enqueue, forget_mails
 from ostiary.problems import NotFound
 from ostiary.users.accounts import delete_user
 from ostiary.users.acting import administrator_of
-from ostiary.users.models import lock_user, user_by_id
+from ostiary.users.models import lock_user
 from ostiary.users.profiles import language_of
 
 
@@ -23,8 +23,7 @@ def close_account(connection: Connection, user_id: int, *, sealer: Sealer, origi
     Most of it hangs on the user's row and goes with it: sessions, password, profile, roles, API keys. What only names
     him goes here. One last mail tells the address; its row, with the address sealed, goes when it has left.
     """
-    lock_user(connection, user_id)
-    user = user_by_id(connection, user_id)
+    user = lock_user(connection, user_id)
     if user is None:
         raise NotFound
     language = choose_language(language_of(connection, user_id))

@@ -12,9 +12,8 @@ from ostiary.context import App
 from ostiary.problems import Forbidden, InvalidInput, NotFound
 from ostiary.roles.models import Role, existing_role
 from ostiary.roles.rights import check_may_confer, rights_now
-from ostiary.users.accounts import lock_user
 from ostiary.users.address import is_service_address
-from ostiary.users.models import User, user_by_id
+from ostiary.users.models import User, lock_user, user_by_id
 from ostiary.verification import invitations, recovery
 from ostiary.verification.addresses import start_email_change
 

@@ -89,7 +89,7 @@ def settle(connection: Connection, proof: Proof) -> None:
 
     Raises Superseded, InvalidCredentials.
     """
-    if not lock_user(connection, proof.user_id):
+    if lock_user(connection, proof.user_id) is None:
         raise InvalidCredentials(reason="the caller's account ended meanwhile")
     found = lock_password(connection, proof.user_id)
     if found != proof.stored:

@@ -20,10 +20,8 @@ from ostiary.users.counting import note_added, note_removed
 from ostiary.users.models import (
     MAX_ID,
     User,
-    from_row,
     is_reserved,
     reserved_usernames,
-    select_users,
     user_by_email_key,
     user_by_id,
     user_by_username_key,
@@ -117,12 +115,6 @@ def find_user(connection: Connection, who: str) -> User:
     if user is None:
         raise NotFound
     return user
-
-
-def lock_user(connection: Connection, user_id: int) -> User | None:
-    """Answer one user as he is now, and keep his row from changing until the transaction ends."""
-    row = connection.execute(select_users().where(users.c.id == user_id).with_for_update()).first()
-    return None if row is None else from_row(row)
 
 
 def change_email(connection: Connection, user_id: int, email: str, *, now: datetime) -> None:

@@ -116,13 +116,14 @@ def user_by_id(connection: Connection, user_id: int) -> User | None:
     return users_by_id(connection, [user_id]).get(user_id)
 
 
-def lock_user(connection: Connection, user_id: int) -> bool:
-    """Keep a user from being changed or removed before the transaction ends; say whether there is one.
+def lock_user(connection: Connection, user_id: int) -> User | None:
+    """Answer one user as he is now, and keep him from being changed or removed before the transaction ends.
 
     Whoever locks several things of a user takes this one before his password, and that before his sessions.
     """
-    here = select(users.c.id).where(users.c.id == user_id)
-    return connection.execute(here.with_for_update(key_share=True)).first() is not None
+    here = select_users().where(users.c.id == user_id)
+    row = connection.execute(here.with_for_update(key_share=True)).first()
+    return None if row is None else from_row(row)
 
 
 def user_by_email_key(connection: Connection, email_key: str) -> User | None:

@@ -62,7 +62,7 @@ def language_of(connection: Connection, user_id: int) -> str | None:
 
 def change_profile(connection: Connection, user_id: int, changes: Mapping[str, Any]) -> None:
     """Write `language`, `metadata`, both or neither, which have been parsed. Raises NotFound."""
-    if not lock_user(connection, user_id):
+    if lock_user(connection, user_id) is None:
         raise NotFound
     values = {name: _written(value) if name == "metadata" else value for name, value in changes.items()}
     if not values:

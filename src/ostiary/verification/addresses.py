@@ -18,9 +18,9 @@ from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import AddressChangeAsked, AddressChanged, ConfirmNewAddress
 from ostiary.mail.outbox import enqueue
 from ostiary.problems import NotFound
-from ostiary.users.accounts import EmailTaken, change_email, lock_user
+from ostiary.users.accounts import EmailTaken, change_email
 from ostiary.users.address import canonical_email
-from ostiary.users.models import User, user_by_email_key
+from ostiary.users.models import User, lock_user, user_by_email_key
 from ostiary.users.profiles import language_of, mark_verified
 from ostiary.verification.models import email_changes
 from ostiary.verification.redeeming import holder_of, redeem

@@ -8,8 +8,7 @@ from ostiary.credentials.mailed import MailedToken, subject_for
 from ostiary.credentials.one_time import TokenInvalid, consume, subject_of
 from ostiary.problems import InvalidCredentials
 from ostiary.sessions.gate import admit_user
-from ostiary.users.accounts import lock_user
-from ostiary.users.models import User, user_by_id
+from ostiary.users.models import User, lock_user, user_by_id
 
 
 def holder_of(connection: Connection, kind: MailedToken, presented: str, *, now: datetime) -> User:

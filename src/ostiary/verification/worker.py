@@ -12,9 +12,8 @@ from ostiary.db import Unreachable, read_committed
 from ostiary.mail.languages import choose_language
 from ostiary.problems import InvalidCredentials
 from ostiary.sessions.gate import admit_user
-from ostiary.users.accounts import lock_user
 from ostiary.users.address import is_service_address
-from ostiary.users.models import User, user_by_email_key
+from ostiary.users.models import User, lock_user, user_by_email_key
 from ostiary.users.profiles import language_of, verified_at
 from ostiary.verification.asking import KEPT_FOR, MailRequest, Wanted, take, waiting
 from ostiary.verification.recovery import start_reset
