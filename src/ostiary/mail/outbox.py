@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import lru_cache
 
 from pydantic import TypeAdapter
 from sqlalchemy import (
@@ -207,6 +207,6 @@ def _still_ours(taken: Taken) -> ColumnElement[bool]:
     return (mail_outbox.c.id == taken.id) & (mail_outbox.c.lease_id == taken.lease_id)
 
 
-@cache
+@lru_cache(maxsize=len(MESSAGES))
 def _adapter(name: str) -> TypeAdapter[Message]:
     return TypeAdapter(MESSAGES[name])
