@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from ostiary.app import ENDPOINTS
 from ostiary.cli.main import COMMANDS, cli
+from ostiary.metrics.declared import TOPICS
 from ostiary.settings import Description, describe
 from ostiary.web.openapi import openapi_document
 
@@ -162,9 +163,45 @@ def _usage(parameter: Any) -> str:
     return str(text) if parameter.required else f"[{text}]"
 
 
+METRICS_PAGE = """\
+# Metrics
+
+<!-- Made from src/ostiary/metrics/declared.py by `make docs`. Edit there, not here. -->
+
+`GET /metrics` is for Prometheus. It is off until one of two settings names a place for it:
+
+- `OSTIARY_METRICS_PORT=9464`: a port of its own, on `OSTIARY_METRICS_HOST` (this machine alone, unless changed).
+  Nothing else is served there, and no request limit applies.
+- `OSTIARY_METRICS_TOKEN=…` without a port: beside the API, for whoever brings that token (`Authorization: Bearer …`).
+  Such requests count against the request limit of their address, right token or wrong.
+
+With both, the port asks for the token. Nothing in a metric tells who somebody is: labels are words from the code, and
+a `route` is the path as an endpoint declares it (`/api/v1/users/{user_id}`), or `none` where a request was answered
+before any endpoint was looked for, as those over the limit are.
+
+Figures of a process begin at nought with it. Those of the database are counted when Prometheus asks, at most once a
+second; while the database does not answer within two seconds they are left out, and `ostiary_database_up` is 0. Every
+server on one database tells the same of it: take `max`, not `sum`.
+"""
+
+
+def metrics() -> str:
+    """Render the reference of all metrics."""
+    sections = [METRICS_PAGE]
+    for topic, declared in TOPICS.items():
+        rows = "\n".join(
+            f"| `{metric.name}` | {metric.kind} | {', '.join(f'`{label}`' for label in metric.labels)} "
+            f"| {metric.meaning} |"
+            for metric in declared
+        )
+        sections.append(f"## {topic}\n\n| Metric | Kind | Labels | Meaning |\n| --- | --- | --- | --- |\n{rows}\n")
+    return "\n".join(sections)
+
+
 PAGES: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/configuration.md", configuration),
     ("docs/cli.md", commands),
+    ("docs/metrics.md", metrics),
     ("docs/openapi.json", openapi),
 )
 """Every generated page: its path in the repository and what renders it."""

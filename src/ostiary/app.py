@@ -44,6 +44,8 @@ from ostiary.login.attempts import Attempts
 from ostiary.mail.limits import MailLimits
 from ostiary.mail.worker import EVERY_SECONDS as MAIL_EVERY_SECONDS
 from ostiary.mail.worker import MailWorker
+from ostiary.metrics.figures import Metrics
+from ostiary.monitoring.places import MetricsPlace
 from ostiary.reference.routes import reference_endpoints
 from ostiary.roles import routes as roles_routes
 from ostiary.sessions import routes as sessions_routes
@@ -105,6 +107,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
     return App(
         settings=settings,
         clock=clock,
+        metrics=Metrics(clock),
         db=db,
         database_check=DatabaseCheck(db, clock),
         secret=secret,
@@ -226,13 +229,17 @@ def create_app(
     app = build(settings, clock=clock)
     upkeep = Upkeep(app, every_seconds=upkeep_every_seconds)
     asked_mails = AskedMails(app, every_seconds=mail_every_seconds)
-    mail = MailWorker(app.db, app.sealer, app.clock, lambda: _outgoing(settings), every_seconds=mail_every_seconds)
-    audit = AuditWorker(app.db, app.audit_keys, app.refusals, app.clock, settings.data_dir)
+    mail = MailWorker(
+        app.db, app.sealer, app.clock, lambda: _outgoing(settings), app.metrics, every_seconds=mail_every_seconds
+    )
+    audit = AuditWorker(app.db, app.audit_keys, app.refusals, app.clock, settings.data_dir, app.metrics.jobs)
+    metrics = MetricsPlace(app)
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await start(app)
         await renew_keys(app)
+        metrics.start()
         upkeep.start()
         mail.start()
         audit.start()
@@ -241,17 +248,19 @@ def create_app(
         try:
             yield
         finally:
+            await metrics.stop()
             await asked_mails.stop()
             await mail.stop()
             await upkeep.stop()
             await audit.stop()  # last, since it seals what the others have recorded
             await stop(app)
 
-    endpoints: tuple[Endpoint, ...] = (*ENDPOINTS, *page_endpoints())
+    endpoints: tuple[Endpoint, ...] = (*ENDPOINTS, *page_endpoints(), *metrics.endpoints)
     if settings.api_docs:
         endpoints += reference_endpoints(ENDPOINTS, public_url=settings.public_url)
     application = Application(endpoints, edge=lambda inner: _edge(inner, app, endpoints), lifespan=lifespan)
     application.state.ostiary = app
+    application.state.metrics = metrics
     return application
 
 
@@ -292,4 +301,5 @@ def _edge(inner: ASGIApp, app: App, endpoints: tuple[Endpoint, ...]) -> Edge:
         cors=CORS(origins=settings.cors_origins) if settings.cors_origins else None,
         access_log=settings.access_log,
         refused=lambda scope, problem: app.refusals.note(scope, problem, now=clock.now()),
+        figures=app.metrics.requests if settings.has_metrics else None,
     )

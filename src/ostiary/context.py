@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ostiary.keys.ring import KeyRing
     from ostiary.login.attempts import Attempts
     from ostiary.mail.limits import MailLimits
+    from ostiary.metrics.figures import Metrics
     from ostiary.sessions.access import LastUses
     from ostiary.sessions.gate import Demands
     from ostiary.sessions.refresh import Rotation
@@ -38,6 +39,7 @@ class App:
 
     settings: "Settings"
     clock: "Clock"
+    metrics: "Metrics"
     db: "Database"
     database_check: "DatabaseCheck"
     secret: "Secret"

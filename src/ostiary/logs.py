@@ -24,6 +24,9 @@ _LINES = frozenset({"Zl", "Zp"})
 REQUEST_ID: ContextVar[str] = ContextVar("request_id")
 """The id of the request that is being answered, for every line that the log gets meanwhile."""
 
+JOB: ContextVar[str] = ContextVar("job")
+"""The work in the background that is being done, for its lines in the log; they belong to no request."""
+
 REQUEST = "request"
 """The event of the line that each request gets (`edge/requests.py`)."""
 
@@ -99,11 +102,14 @@ def request_line(
 
 
 def arrange(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
-    """Put first what readers look for first, the request's id with it, and leave out what has nothing to say."""
+    """Put first what readers look for first, with the request's id or the job, and leave out what says nothing."""
     arranged: EventDict = {"timestamp": event.pop("timestamp"), "level": method, "event": event.pop("event")}
     request_id = REQUEST_ID.get(None)
     if request_id is not None:
         arranged["request_id"] = request_id
+    job = JOB.get(None)
+    if job is not None:
+        arranged["job"] = job
     for name, value in event.items():
         if value is not None and value != "":
             arranged[name] = value

@@ -69,13 +69,21 @@ class Upkeep:
 
     async def _round(self) -> None:
         """Do every step, whatever happens to the others; keys first, since revoking one cannot wait."""
-        for step in (partial(renew_keys, self._app), self._write_last_uses, self._fold_counts, self._purge):
-            try:
-                await step()
-            except Unreachable as problem:
-                log.warning("upkeep_postponed", reason=problem.reason)
-            except Exception:
-                log.exception("upkeep_failed")
+        for name, step in (
+            ("keys", partial(renew_keys, self._app)),
+            ("last_uses", self._write_last_uses),
+            ("counts", self._fold_counts),
+            ("purge", self._purge),
+        ):
+            with self._app.metrics.jobs.round(name) as current:
+                try:
+                    await step()
+                except Unreachable as problem:
+                    current.result = "postponed"
+                    log.warning("upkeep_postponed", reason=problem.reason)
+                except Exception:
+                    current.result = "failed"
+                    log.exception("upkeep_failed")
 
     async def _write_last_uses(self) -> None:
         uses = self._app.last_uses.take()

@@ -15,13 +15,14 @@ from ostiary.problems import Unavailable
 
 
 class SteppingClock:
-    """Every reading is half a second after the one before, so that one piece of work seems to take that long."""
+    """Every reading of a worker's is half a second after the one before, so that work seems to take that long."""
 
     def __init__(self) -> None:
         self.reading = 0.0
 
     def monotonic(self) -> float:
-        self.reading += 0.5
+        if threading.current_thread() is not threading.main_thread():
+            self.reading += 0.5
         return self.reading
 
     def now(self) -> datetime:

@@ -53,6 +53,9 @@ def test_defaults_are_those_of_the_architecture(tmp_path: Path) -> None:
         "log_format": "auto",
         "log_level": "info",
         "access_log": True,
+        "metrics_host": "127.0.0.1",
+        "metrics_port": None,
+        "metrics_token": None,
     }
     assert {name: getattr(settings, name) for name in Settings.model_fields} == expected
     assert settings.sqlite_file == tmp_path / "ostiary-data" / "ostiary.db"

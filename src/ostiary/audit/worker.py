@@ -12,6 +12,7 @@ from ostiary.audit.sealing.checkpoints import FILE, append, checkpoint_of
 from ostiary.audit.sealing.flows import has_unplaced, seal, stored_head
 from ostiary.clock import Clock
 from ostiary.db import Database, Unreachable
+from ostiary.metrics.figures import Jobs
 
 EVERY_SECONDS = 0.5
 SEALED_AT_ONCE = 1000
@@ -43,6 +44,7 @@ class AuditWorker:
         refusals: Refusals,
         clock: Clock,
         data_dir: Path,
+        jobs: Jobs,
         *,
         every_seconds: float = EVERY_SECONDS,
     ) -> None:
@@ -50,6 +52,7 @@ class AuditWorker:
         self._keys = keys
         self._refusals = refusals
         self._clock = clock
+        self._jobs = jobs
         self._file = data_dir / FILE
         self._every_seconds = every_seconds
         self._task: asyncio.Task[None] | None = None
@@ -73,13 +76,20 @@ class AuditWorker:
             await self._round(is_last=False)
 
     async def _round(self, *, is_last: bool) -> None:
-        for step in (self._write_refusals, self._seal, self._sign):
-            try:
-                await step(is_last=is_last)
-            except Unreachable as problem:
-                log.warning("audit_postponed", reason=problem.reason)
-            except Exception:
-                log.exception("audit_failed")
+        for name, step in (
+            ("audit_refusals", self._write_refusals),
+            ("audit_seal", self._seal),
+            ("audit_checkpoint", self._sign),
+        ):
+            with self._jobs.round(name) as current:
+                try:
+                    await step(is_last=is_last)
+                except Unreachable as problem:
+                    current.result = "postponed"
+                    log.warning("audit_postponed", reason=problem.reason)
+                except Exception:
+                    current.result = "failed"
+                    log.exception("audit_failed")
 
     async def _write_refusals(self, *, is_last: bool) -> None:
         refusals = self._refusals.take(now=self._clock.now(), everything=is_last)

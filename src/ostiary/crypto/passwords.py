@@ -151,6 +151,12 @@ class PasswordHasher:
         return await self._judges.run(self._judging, function, *args, **kwargs)
 
     @property
+    def lanes(self) -> tuple[tuple[str, int, Lane], ...]:
+        """Answer each kind of work: its name, how many threads may do it, and how it stands."""
+        hashers, judges = self._hashers.threads, self._judges.threads
+        return ("verify", hashers, self._verifying), ("hash", hashers, self._making), ("judge", judges, self._judging)
+
+    @property
     def waiting(self) -> int:
         """Count what waits for a thread, apart from what is being done."""
         return self._hashers.waiting + self._judges.waiting

@@ -34,6 +34,8 @@ class Place(Generic[T]):
     lane: "Lane"
     future: "Future[T]" = field(default_factory=Future)
     work: Callable[[], T] | None = None
+    asked_at: float = 0.0
+    """When its work was known."""
 
 
 @dataclass(slots=True, eq=False)
@@ -44,6 +46,10 @@ class Lane:
     places: dict[Place[Any], None] = field(default_factory=dict)
     ready: dict[Place[Any], None] = field(default_factory=dict)
     """The places whose work is known."""
+    done: int = 0
+    seconds_worked: float = 0.0
+    seconds_waited: float = 0.0
+    refused: int = 0
 
     def seconds(self, more: int = 0) -> float:
         """Tell how long one thread would need for what has a place here, and for that many pieces more."""
@@ -68,6 +74,11 @@ class Workers:
         self._lock = threading.Lock()
         self._busy = 0
         self._closed = False
+
+    @property
+    def threads(self) -> int:
+        """Answer how many there are."""
+        return self._count
 
     @property
     def waiting(self) -> int:
@@ -104,6 +115,7 @@ class Workers:
             if self._closed:
                 raise Unavailable(reason="the threads are shut down")
             if place in place.lane.places:
+                place.asked_at = self._clock.monotonic()
                 place.work = lambda: function(*args, **kwargs)
                 place.lane.ready[place] = None
                 self._executor.submit(self._work)
@@ -125,12 +137,14 @@ class Workers:
         others = [other for other in self._lanes if other is not lane]
         mine, needed = lane.seconds(1), lane.seconds(1) + sum(other.seconds() for other in others)
         if needed > longest and mine > longest / len(self._lanes):
+            lane.refused += 1
             raise _full(self.waiting, needed / self._count)
         while needed > longest:
             largest = max(others, key=Lane.seconds)
             displaced = next(reversed(largest.places))
             self._forget(displaced)
             if displaced.future.set_running_or_notify_cancel():
+                largest.refused += 1
                 displaced.future.set_exception(_full(self.waiting, needed / self._count))
             needed -= largest.mean_seconds
 
@@ -150,13 +164,14 @@ class Workers:
         if place is None:
             return
         started_at = self._clock.monotonic()
+        waited = started_at - place.asked_at
         try:
             result = cast(Callable[[], Any], place.work)()
         except BaseException as error:  # noqa: BLE001 - handed to the caller, whatever it is
-            self._finished(place.lane, self._clock.monotonic() - started_at)
+            self._finished(place.lane, self._clock.monotonic() - started_at, waited)
             place.future.set_exception(error)
         else:
-            self._finished(place.lane, self._clock.monotonic() - started_at)
+            self._finished(place.lane, self._clock.monotonic() - started_at, waited)
             place.future.set_result(result)
 
     def _next(self) -> Place[Any] | None:
@@ -172,9 +187,12 @@ class Workers:
                     return place
         return None
 
-    def _finished(self, lane: Lane, seconds: float) -> None:
+    def _finished(self, lane: Lane, seconds: float, waited: float) -> None:
         with self._lock:
             self._busy -= 1
+            lane.done += 1
+            lane.seconds_worked += seconds
+            lane.seconds_waited += waited
             lane.mean_seconds += _WEIGHT_OF_LATEST * (seconds - lane.mean_seconds)
 
 

@@ -30,6 +30,10 @@ class Coalescer(Generic[Item, Result]):
         self._in_flight: set[asyncio.Task[None]] = set()
         self._waited_for: _Batch[Item, Result] | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self.batches = 0
+        """How many have left."""
+        self.items = 0
+        """How many items were in them."""
         self._is_leaving = False
         """True from the first item until all that waited has left."""
 
@@ -70,6 +74,8 @@ class Coalescer(Generic[Item, Result]):
         return batch
 
     def _send(self, batch: "_Batch[Item, Result]") -> None:
+        self.batches += 1
+        self.items += len(batch)
         answering = asyncio.get_running_loop().create_task(self._answer(batch))
         self._in_flight.add(answering)
         answering.add_done_callback(self._in_flight.discard)

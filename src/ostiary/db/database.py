@@ -5,6 +5,7 @@ from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
 
+from ostiary.db.figures import Figures
 from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Unavailable
 
@@ -32,6 +33,10 @@ class Database(Protocol):
     @property
     def place(self) -> str:
         """Where the data is, for people: a file, or a host and database name. Never holds a password."""
+
+    @property
+    def figures(self) -> Figures:
+        """How it is used, for metrics."""
 
     async def read(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a flow on a consistent snapshot, read-only. Raises Unreachable, and what the flow raises."""

@@ -12,10 +12,11 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
-from sqlalchemy.pool import PoolProxiedConnection
+from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
 from ostiary.db.database import Unreachable
+from ostiary.db.figures import Figures
 from ostiary.db.flows import isolation_of
 from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Problem
@@ -61,7 +62,7 @@ class PostgresDatabase:
         target = parse(url)
         self._place = target.place
         self._closed = False
-        self._under_way = 0
+        self._under_way = self._failures = self._retries = 0
         self._quiet = asyncio.Event()
         # Those that PostgreSQL could not serialise try again one after the other, or many would never be done.
         self._in_turn = asyncio.Lock()
@@ -90,6 +91,13 @@ class PostgresDatabase:
     def place(self) -> str:
         """Host and database name."""
         return self._place
+
+    @property
+    def figures(self) -> Figures:
+        """How it is used."""
+        in_use = cast("QueuePool", self._engine.pool).checkedout()
+        waiting = max(0, self._under_way - in_use)
+        return Figures(POOL_SIZE, in_use, waiting, failures=self._failures, retries=self._retries)
 
     async def read(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a flow on one snapshot (REPEATABLE READ, READ ONLY)."""
@@ -190,8 +198,13 @@ class PostgresDatabase:
                             raise
                         if _sqlstate(error) in _RETRY:
                             wants_turn = True
+                        self._retries += 1
                     await asyncio.sleep(random.uniform(0.001, 0.01) * (TRIES - tries_left))  # noqa: S311 - jitter
+        except Unreachable:
+            self._failures += 1
+            raise
         except _FAILURES as error:
+            self._failures += 1
             if _sqlstate(error) in _RETRY:
                 raise Unreachable(reason=f"too many writers in each other's way: {_line(error)}") from error
             if _is_trouble(error):

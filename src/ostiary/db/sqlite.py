@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import QueuePool
 
 from ostiary.db.database import Unreachable
+from ostiary.db.figures import Figures
 from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Problem
 
@@ -69,6 +70,7 @@ class SQLiteDatabase:
         self._closed = False
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         self._reading = _engine(path, begin="BEGIN", readers=READERS)
+        self._reads = self._failures = self._commits = self._committed = 0
 
     @property
     def place(self) -> str:
@@ -80,19 +82,38 @@ class SQLiteDatabase:
         """The file, for a backup beside it."""
         return self._path
 
+    @property
+    def figures(self) -> Figures:
+        """How it is used."""
+        in_use = min(self._reads, READERS)
+        return Figures(
+            most=READERS,
+            in_use=in_use,
+            waiting=self._reads - in_use,
+            failures=self._failures,
+            writes_waiting=self._jobs.qsize(),
+            commits=self._commits,
+            committed=self._committed,
+        )
+
     async def read(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a flow on a reader's snapshot."""
-        self._refuse_if_closed()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, _read, self._reading, lambda connection: flow(connection, *args, **kwargs)
-        )
+        return await self._in_reader(_read, self._reading, lambda connection: flow(connection, *args, **kwargs))
 
     async def look_up(self, lookup: Lookup, items: Sequence[Row]) -> list[Row | None]:
         """Answer a hot question for each of the items on a reader's snapshot, past SQLAlchemy."""
+        return await self._in_reader(_look_up, self._reading, lookup.sqlite, items)
+
+    async def _in_reader(self, read: Callable[..., T], *args: Any) -> T:
         self._refuse_if_closed()
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, _look_up, self._reading, lookup.sqlite, items
-        )
+        self._reads += 1
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._readers, read, *args)
+        except Unreachable:
+            self._failures += 1
+            raise
+        finally:
+            self._reads -= 1
 
     async def write(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Hand a flow to the writer and wait until what it wrote is on disk."""
@@ -149,8 +170,11 @@ class SQLiteDatabase:
                     break
             if batch:
                 outcomes = _commit_together(engine, batch)
+                self._commits += 1
+                self._committed += len(batch)
                 _deliver(batch, outcomes)
                 if isinstance(outcomes[0][1], Unreachable):
+                    self._failures += len(batch)
                     self._give_up_waiting(outcomes[0][1])
         engine.dispose()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from starlette.types import Scope
 
+from ostiary.metrics.requests import ROUTE
 from ostiary.web.access import guarded
 from ostiary.web.endpoint import Endpoint, Handler
 
@@ -17,26 +18,27 @@ class HotLane:
 
     def __init__(self, endpoints: Iterable[Endpoint]) -> None:
         self._whole: dict[tuple[str, str], Handler] = {}
-        self._numbered: dict[tuple[str, str], tuple[Handler, str]] = {}
+        self._numbered: dict[tuple[str, str], tuple[Handler, str, str]] = {}
         for endpoint in endpoints:
             if not endpoint.is_hot:
                 continue
             parent, _, last = endpoint.path.rpartition("/")
             if last.startswith("{"):
-                self._numbered[endpoint.method, parent] = guarded(endpoint), last.strip("{}")
+                self._numbered[endpoint.method, parent] = guarded(endpoint), last.strip("{}"), endpoint.path
             else:
                 self._whole[endpoint.method, endpoint.path] = guarded(endpoint)
 
     def handler(self, scope: Scope, path: str) -> Handler | None:
-        """Answer the handler of a request, and leave its path parameter in the scope; None: ask the router."""
+        """Answer the handler of a request, and leave route and path parameter in the scope; None: ask the router."""
         method: str = scope["method"]
         handler = self._whole.get((method, path))
         if handler is not None:
+            scope[ROUTE] = path
             return handler
         parent, _, last = path.rpartition("/")
         numbered = self._numbered.get((method, parent))
         if numbered is None or not (last.isascii() and last.isdecimal()):
             return None
-        handler, name = numbered
+        handler, name, scope[ROUTE] = numbered
         scope["path_params"] = {name: last}
         return handler

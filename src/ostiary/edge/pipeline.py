@@ -24,6 +24,7 @@ from ostiary.edge.limits import RequestLimit, bearer_token, counted_in
 from ostiary.edge.protocol import sent_whole
 from ostiary.edge.requests import begin_request, log_request, note_problem, problem_in, request_ids
 from ostiary.edge.source import Network, find_source
+from ostiary.metrics.requests import RequestFigures
 from ostiary.problems import Problem
 from ostiary.web.caller import Caller, put_caller
 from ostiary.web.endpoint import Endpoint
@@ -49,11 +50,13 @@ class Edge:
         cors: CORS | None = None,
         access_log: bool = True,
         refused: Callable[[Scope, Problem], None] | None = None,
+        figures: RequestFigures | None = None,
     ) -> None:
         endpoints = tuple(endpoints)
         self._app = app
         self._lane = HotLane(endpoints)
         self._exempt = frozenset(endpoint.path for endpoint in endpoints if not endpoint.is_limited)
+        self._judging = frozenset(endpoint.path for endpoint in endpoints if endpoint.judges_token)
         self._identify = identify
         self._clock = clock
         self._headers = headers
@@ -63,6 +66,7 @@ class Edge:
         self._cors = cors
         self._access_log = access_log
         self._refused = refused
+        self._figures = figures
         self._ids = request_ids()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,7 +74,9 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started_at = self._clock.monotonic()
+        started_at, figures = self._clock.monotonic(), self._figures
+        if figures is not None:
+            figures.in_flight += 1
         source = find_source(scope, self._trusted)
         answer = _Answer(self, scope, send, begin_request(scope, self._trusted, self._ids))
         try:
@@ -90,8 +96,12 @@ class Edge:
             refusal = problem_in(scope)
             if refusal is not None and self._refused is not None:
                 self._refused(scope, refusal)
+            seconds = self._clock.monotonic() - started_at
+            if figures is not None:
+                figures.in_flight -= 1
+                figures.note(scope, answer.status, seconds, refusal)
             if self._access_log:
-                log_request(scope, answer.status, self._clock.monotonic() - started_at, self._clock.now())
+                log_request(scope, answer.status, seconds, self._clock.now())
 
     async def _respond(self, scope: Scope, receive: Receive, answer: "_Answer", source_key: str) -> Response | None:
         """Check what comes before any endpoint, then let one answer; None when it has answered by itself."""
@@ -103,7 +113,7 @@ class Edge:
             return self._cors.answer_preflight(scope)
         if is_limited:
             token = bearer_token(scope["headers"])
-            if token is not None:
+            if token is not None and path not in self._judging:
                 caller = await self._identify(token)
                 put_caller(scope, caller)
                 if self._per_user is not None:

@@ -15,7 +15,7 @@ from ostiary.crypto.sealed import Sealer
 from ostiary.db import Database
 from ostiary.keys.flows import unsealed
 from ostiary.keys.models import StoredKey, all_keys
-from ostiary.keys.schedule import KeyState, signing_key, state_of
+from ostiary.keys.schedule import KeyState, due_at, signing_key, state_of
 
 REREAD_AT_MOST_EVERY_SECONDS = 1.0
 
@@ -51,12 +51,21 @@ class KeyRing:
         key has begun yet; then the first that will signs already.
         """
         reading = self._current()
+        return reading.signers[self._signing(reading).kid]
+
+    @property
+    def timetable(self) -> tuple[datetime, datetime | None]:
+        """Since when the key signs that signs now, and when the next one is due."""
+        reading = self._current()
+        return self._signing(reading).activates_at, due_at(reading.keys)
+
+    def _signing(self, reading: Reading) -> StoredKey:
         key = signing_key(reading.keys, now=self._clock.now())
         if key is None:
             key = min(reading.keys, key=lambda key: (key.activates_at, key.number), default=None)
         if key is None:
             raise RuntimeError("there is no signing key")
-        return reading.signers[key.kid]
+        return key
 
     @property
     def verifiers(self) -> Mapping[str, jwk.VerificationKey]:

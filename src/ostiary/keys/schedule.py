@@ -46,10 +46,24 @@ def state_of(key: StoredKey, keys: Sequence[StoredKey], *, now: datetime) -> Key
 
 def is_due(keys: Sequence[StoredKey], *, algorithm: str, now: datetime) -> bool:
     """Say whether a new key should be published now: by age, or because another algorithm was chosen."""
-    newest = max((key for key in keys if key.revoked_at is None), key=lambda key: key.number, default=None)
+    newest = _newest(keys)
     if newest is None or newest.algorithm != algorithm:
         return True
-    return now >= newest.activates_at + CHANGED_EVERY - PUBLISHED_BEFORE_USE
+    return now >= _due_at(newest)
+
+
+def due_at(keys: Sequence[StoredKey]) -> datetime | None:
+    """Say when age makes a new key due; None while there is none at all."""
+    newest = _newest(keys)
+    return None if newest is None else _due_at(newest)
+
+
+def _newest(keys: Sequence[StoredKey]) -> StoredKey | None:
+    return max((key for key in keys if key.revoked_at is None), key=lambda key: key.number, default=None)
+
+
+def _due_at(newest: StoredKey) -> datetime:
+    return newest.activates_at + CHANGED_EVERY - PUBLISHED_BEFORE_USE
 
 
 def _comes_after(other: StoredKey, key: StoredKey) -> bool:

@@ -30,6 +30,7 @@ from ostiary.login.places import (
     tell_of_new_place,
 )
 from ostiary.login.throttle import Attempt, note_success
+from ostiary.metrics.declared import LOGINS
 from ostiary.problems import InvalidCredentials, Problem
 from ostiary.sessions.beginning import begin_session
 from ostiary.sessions.models import Held
@@ -77,11 +78,13 @@ async def log_in(app: App, *, email: str, password: str, source: Source, origin:
             held = await _verify_and_begin(app, email, password, place, source, origin)
     except LoginFailed as refusal:
         # Always one row, in a transaction of its own: whatever the reason, it takes as long (LG-2).
+        app.metrics.count(LOGINS, refusal.why)
         await app.db.write(record_failure, refusal, origin, now=app.clock.now())
         log.info("login_failed", reason=refusal.reason, source=source.address)
         await asyncio.sleep(max(0.0, earliest_failure - app.clock.monotonic()))
         raise
     session = held.session
+    app.metrics.count(LOGINS, "success")
     log.info("login_succeeded", user_id=session.user_id, session_id=session.id, source=source.address, amr=AMR)
     return TokenPair(app.tokens.mint_access(held, now=app.clock.now()), app.tokens.mint_refresh(session))
 

@@ -20,6 +20,7 @@ from ostiary.edge.source import Source
 from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import AddressTaken
 from ostiary.mail.outbox import enqueue
+from ostiary.metrics.declared import SIGNUPS
 from ostiary.problems import Forbidden
 from ostiary.users.accounts import EmailTaken, add_user, has_superuser, pretend_to_add_user
 from ostiary.users.address import canonical_email, parse_email, parse_username
@@ -82,6 +83,7 @@ async def sign_up(
     new = await prepare(app, email=email, username=username, password=password)
     now = app.clock.now()
     user = await app.db.write(add_newcomer, app, new, origin=origin, source=source, language=language, now=now)
+    app.metrics.count(SIGNUPS)
     log.info("user_signed_up", user_id=user.id)
     return user
 

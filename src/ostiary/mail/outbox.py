@@ -197,10 +197,10 @@ def next_try(taken: Taken, *, now: datetime) -> datetime:
     return now + wait / 2 + (wait / 2 * secrets.randbelow(1000) / 1000)
 
 
-def oldest_waiting(connection: Connection) -> datetime | None:
-    """Answer since when the oldest mail has been waiting; None where none is."""
-    oldest: datetime | None = connection.execute(select(func.min(mail_outbox.c.created_at))).scalar()
-    return oldest
+def all_waiting(connection: Connection) -> tuple[int, datetime | None]:
+    """Answer how many mails have not left, and since when the oldest waits."""
+    count, oldest = connection.execute(select(func.count(), func.min(mail_outbox.c.created_at))).one()
+    return count, oldest
 
 
 def _still_ours(taken: Taken) -> ColumnElement[bool]:

@@ -27,6 +27,8 @@ from ostiary.mail.outbox import (
     take_due,
 )
 from ostiary.mail.transport import Postponed, Refused, ServerAway, Session
+from ostiary.metrics.declared import MAILS
+from ostiary.metrics.figures import Metrics
 
 if TYPE_CHECKING:
     from ostiary.mail.outgoing import Outgoing
@@ -56,6 +58,7 @@ class MailWorker:
         sealer: Sealer,
         clock: Clock,
         load: "Callable[[], Outgoing]",
+        metrics: Metrics,
         *,
         every_seconds: float = EVERY_SECONDS,
     ) -> None:
@@ -63,6 +66,7 @@ class MailWorker:
         self._sealer = sealer
         self._clock = clock
         self._load = load
+        self._metrics = metrics
         self._every_seconds = every_seconds
         self._outgoing: Outgoing | None = None
         self._stopping = asyncio.Event()
@@ -86,19 +90,22 @@ class MailWorker:
         """Deliver until told to stop; look again at once after a success, and later and later while nothing works."""
         pause = self._every_seconds
         while not self._stopping.is_set():
-            try:
-                goes_on = await self._round()
-            except (ServerAway, Unreachable) as problem:
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-                log.warning("mail_held_up", reason=problem.reason, pause_seconds=round(pause, 1))
-            except Exception:
-                pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
-                log.exception("mail_worker_failed")
-            else:
-                pause = self._every_seconds
-                if goes_on:
-                    continue
-            await self._rest(pause)
+            goes_on = False
+            with self._metrics.jobs.round("mail") as current:
+                try:
+                    goes_on = await self._round()
+                except (ServerAway, Unreachable) as problem:
+                    current.result = "postponed"
+                    pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                    log.warning("mail_held_up", reason=problem.reason, pause_seconds=round(pause, 1))
+                except Exception:
+                    current.result = "failed"
+                    pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+                    log.exception("mail_worker_failed")
+                else:
+                    pause = self._every_seconds
+            if not goes_on:
+                await self._rest(pause)
 
     async def _round(self) -> bool:
         """Take some mails and deliver them over one connection; answer whether there may be more.
@@ -166,6 +173,7 @@ class MailWorker:
             raise away from None
         else:
             await self._settle(remove, mail)
+            self._metrics.count(MAILS, "delivered")
             log.info(
                 "mail_delivered", mail_id=mail.id, message=mail.message, user_id=mail.user_id, tries=mail.tries + 1
             )
@@ -185,6 +193,7 @@ class MailWorker:
             await self._give_up(mail, reason)
             return
         await self._settle(postpone, mail, until=until)
+        self._metrics.count(MAILS, "postponed")
         log.warning(
             "mail_postponed",
             mail_id=mail.id,
@@ -196,6 +205,7 @@ class MailWorker:
 
     async def _give_up(self, mail: Taken, reason: str) -> None:
         await self._settle(give_up, mail, now=self._clock.now())
+        self._metrics.count(MAILS, "given_up")
         log.error(
             "mail_given_up",
             mail_id=mail.id,

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from ostiary.audit.origin import origin_of
 from ostiary.edge.source import source_in
+from ostiary.metrics.declared import REFRESHES
 from ostiary.problems import InvalidCredentials, InvalidInput, NotFound
 from ostiary.sessions import ending
 from ostiary.sessions.refresh import RefreshTokenReplayed
@@ -33,6 +34,17 @@ log = structlog.get_logger(__name__)
 
 async def refresh(request: Request) -> Response:
     """Spend a refresh token; answer a new pair."""
+    metrics = app_of(request).metrics
+    try:
+        answer = await _refreshed(request)
+    except InvalidCredentials as refusal:
+        metrics.count(REFRESHES, "replayed" if isinstance(refusal, RefreshTokenReplayed) else "refused")
+        raise
+    metrics.count(REFRESHES, "rotated")
+    return answer
+
+
+async def _refreshed(request: Request) -> Response:
     app = app_of(request)
     body = await read_json(request, RefreshRequest)
     presented = app.tokens.read_refresh(body.refresh_token, origin=origin_of(request), now=app.clock.now())

@@ -21,6 +21,7 @@ class Topic(StrEnum):
     LIMITS = "Limits"
     BROWSERS = "Browsers"
     LOGS = "Logs"
+    METRICS = "Metrics"
 
 
 def setting(

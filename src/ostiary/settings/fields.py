@@ -220,3 +220,24 @@ class Fields(BaseSettings):
         Literal["debug", "info", "warning", "error", "critical"], BeforeValidator(values.parse_word)
     ] = setting("info", "Least weight that is logged.", Topic.LOGS, "`debug`, `info`, `warning`, `error` or `critical`")
     access_log: values.Flag = setting("on", "One line in the log for each request.", Topic.LOGS, "`on` or `off`")
+
+    metrics_host: values.Host = setting(
+        "127.0.0.1", "Address on which `metrics_port` listens.", Topic.METRICS, "an IP address or a host name"
+    )
+    metrics_port: values.WholeNumber | None = setting(
+        None,
+        "Port that serves `/metrics` and nothing else.",
+        Topic.METRICS,
+        "a number from 0 to 65535 (0: any free port), not that of `port`",
+        shown="none",
+        ge=0,
+        le=65535,
+    )
+    metrics_token: values.SecretText | None = setting(
+        None,
+        "The bearer token that `/metrics` asks for; without `metrics_port`, it is served beside the API.",
+        Topic.METRICS,
+        _SECRET,
+        shown="none: without it and `metrics_port` there are no metrics",
+        secret=True,
+    )

@@ -178,6 +178,18 @@ class Settings(Fields):
     def _derive_api_docs(cls, value: object, info: ValidationInfo) -> object:
         return _is_local(info.data) if value is None else value
 
+    @field_validator("metrics_port")
+    @classmethod
+    def _check_metrics_port(cls, value: int | None, info: ValidationInfo) -> int | None:
+        if value and value == info.data.get("port"):
+            raise ValueError(f"is {value}, which is where the API listens: choose another")
+        return value
+
+    @property
+    def has_metrics(self) -> bool:
+        """Tell whether anybody can ask for metrics."""
+        return self.metrics_port is not None or self.metrics_token is not None
+
 
 def _on_sqlite(data: Mapping[str, Any]) -> bool:
     """Tell whether the database is SQLite; no while that is not known for a mistake."""

@@ -132,6 +132,11 @@ def find_places(connection: Connection, skips: Collection[int]) -> tuple[int, di
     return walk.total, places
 
 
+def count_users(connection: Connection) -> int:
+    """Answer how many users there are."""
+    return find_places(connection, ())[0]
+
+
 class _Walk:
     """Numbers in order, with how many users each holds."""
 

@@ -44,12 +44,15 @@ class AskedMails:
 
     async def _run(self) -> None:
         while True:
-            try:
-                await self._round()
-            except Unreachable as problem:
-                log.warning("asked_mails_postponed", reason=problem.reason)
-            except Exception:
-                log.exception("asked_mails_failed")
+            with self._app.metrics.jobs.round("asked_mails") as current:
+                try:
+                    await self._round()
+                except Unreachable as problem:
+                    current.result = "postponed"
+                    log.warning("asked_mails_postponed", reason=problem.reason)
+                except Exception:
+                    current.result = "failed"
+                    log.exception("asked_mails_failed")
             await asyncio.sleep(self._every_seconds)
 
     async def _round(self) -> None:

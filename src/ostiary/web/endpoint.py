@@ -81,6 +81,8 @@ class Endpoint:
     """Further headers of a successful answer, each with its meaning."""
     is_limited: bool = True
     """False for what probes ask: it does not count against the request limits, and no token is looked at."""
+    judges_token: bool = False
+    """True where the bearer token is of another kind, which the handler judges. It counts by address all the same."""
     is_hot: bool = False
     """True for the busiest calls, which take the hot lane. The path is whole, or ends in a parameter that is a number;
     the handler answers with a whole body."""

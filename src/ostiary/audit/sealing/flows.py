@@ -36,6 +36,13 @@ def has_unplaced(connection: Connection) -> bool:
     return connection.execute(select(audit_log.c.id).where(audit_log.c.place.is_(None)).limit(1)).first() is not None
 
 
+def unplaced(connection: Connection) -> tuple[int, datetime | None]:
+    """Answer how many rows wait for their places, and since when the oldest does."""
+    waiting = select(func.count(), func.min(audit_log.c.at)).where(audit_log.c.place.is_(None))
+    count, oldest = connection.execute(waiting).one()
+    return count, oldest
+
+
 def stored_head(connection: Connection, *, lock: bool = False) -> Sealed | None:
     """Answer the head as it is stored; None where nothing was ever sealed."""
     c = audit_chain.c

@@ -1,0 +1,78 @@
+"""The figures of one App: whoever does something worth knowing adds to them."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Literal, TypeAlias
+
+from ostiary.clock import Clock
+from ostiary.logs import JOB
+from ostiary.metrics.declared import Metric
+from ostiary.metrics.requests import RequestFigures
+
+Result: TypeAlias = Literal["done", "postponed", "failed"]
+
+
+class Metrics:
+    """Counters by metric and labels, and the figures of requests and jobs. For one event loop's thread."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.requests = RequestFigures()
+        self.jobs = Jobs(clock)
+        self._counters: dict[Metric, dict[tuple[str, ...], float]] = {}
+
+    def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
+        """Add to a counter. Labels are words from the code, one for each that the metric declares."""
+        values = self._counters.setdefault(metric, {})
+        values[labels] = values.get(labels, 0) + by
+
+    def counted(self, metric: Metric) -> Mapping[tuple[str, ...], float]:
+        """Answer what a counter has come to, by labels. One without labels begins at nought."""
+        return dict(self._counters.get(metric, {} if metric.labels else {(): 0}))
+
+
+@dataclass(slots=True)
+class Job:
+    """What one kind of work in the background has come to."""
+
+    runs: dict[Result, int] = field(default_factory=dict)
+    seconds: float = 0.0
+    last_success: float | None = None
+    """Seconds since 1970."""
+
+
+@dataclass(slots=True)
+class Round:
+    """One round of a job; whoever does it says how it went, unless all went well."""
+
+    result: Result = "done"
+
+
+class Jobs:
+    """What the work in the background has come to, by name."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._jobs: dict[str, Job] = {}
+
+    @contextmanager
+    def round(self, name: str) -> Iterator[Round]:
+        """Note a round of a job, whose lines in the log carry its name meanwhile."""
+        job = self._jobs.setdefault(name, Job())
+        begun_at, current = self._clock.monotonic(), Round()
+        token = JOB.set(name)
+        try:
+            yield current
+        except BaseException:
+            current.result = "failed"
+            raise
+        finally:
+            JOB.reset(token)
+            job.seconds += self._clock.monotonic() - begun_at
+            job.runs[current.result] = job.runs.get(current.result, 0) + 1
+            if current.result == "done":
+                job.last_success = self._clock.now().timestamp()
+
+    def all(self) -> list[tuple[str, Job]]:
+        """Answer every job that had a round."""
+        return list(self._jobs.items())

@@ -1,0 +1,1 @@
+"""Metrics for Prometheus: what is asked for is read together here and written as text, on a port or behind a token."""

@@ -1,0 +1,82 @@
+"""The port that serves metrics and nothing else, in the same event loop as the API."""
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Iterator
+
+import structlog
+import uvicorn
+from starlette.types import ASGIApp
+
+from ostiary.db import Misconfigured
+from ostiary.edge.protocol import Protocol
+
+BACKLOG = 64
+GRACE_SECONDS = 1
+
+log = structlog.get_logger(__name__)
+
+
+class MetricsPort:
+    """Listens from `start` to `stop`."""
+
+    def __init__(self, application: ASGIApp, *, host: str, port: int) -> None:
+        self._host = host
+        self._port = port
+        self._server = _Server(
+            uvicorn.Config(
+                application,
+                http=Protocol,
+                ws="none",
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        self._task: asyncio.Task[None] | None = None
+        self._listener: socket.socket | None = None
+
+    @property
+    def port(self) -> int:
+        """Where it listens, once it does."""
+        return self._port
+
+    def start(self) -> None:
+        """Take the port and serve. Raises Misconfigured, with one line, where that is not possible."""
+        try:
+            family, kind, protocol, _, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
+            self._listener = socket.socket(family, kind, protocol)
+            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            self._listener.bind(address)
+            self._listener.listen(BACKLOG)
+        except OSError as error:
+            if self._listener is not None:
+                self._listener.close()
+            raise Misconfigured(
+                f"cannot serve metrics on {self._host} port {self._port}: {error.strerror or error}; "
+                "choose another with OSTIARY_METRICS_PORT or OSTIARY_METRICS_HOST"
+            ) from None
+        self._port = self._listener.getsockname()[1]
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
+        log.info("metrics_served", host=self._host, port=self._port)
+
+    async def stop(self) -> None:
+        """Answer what was asked, and stop."""
+        if self._task is not None:
+            self._server.should_exit = True
+            await self._task
+        if self._listener is not None:
+            self._listener.close()
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to the server of the API."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take none."""
+        yield
