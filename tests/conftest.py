@@ -2,7 +2,7 @@
 
 import functools
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from ostiary.context import App
 from ostiary.settings import Settings
+from tests.faults.figures import Figures
 from tests.parts.postgres import Postgres, available
 from tests.server import Process, Server
 
@@ -21,6 +22,9 @@ hypothesis_settings.register_profile("ostiary", deadline=None)
 hypothesis_settings.load_profile("ostiary")
 
 _NO_LIMIT = "1000000/hour"  # all tests are one source
+
+_FIGURES = "figures"
+_HAS_PASSED = pytest.StashKey[bool]()
 
 NewDatabase: TypeAlias = Callable[[], str | None]
 MakeServer: TypeAlias = Callable[..., Server]
@@ -47,6 +51,42 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     else:
         count = 3 if metafunc.module.__name__.startswith(ON_THE_OLDEST_TOO) else 2
     metafunc.parametrize("engine", engines()[:count], scope="session")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Let fixtures know how their test ended."""
+    report = yield
+    if call.when == "call":
+        item.stash[_HAS_PASSED] = report.passed
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures of all tests that have some."""
+    reports = [report for of_outcome in terminalreporter.stats.values() for report in of_outcome]
+    lines = [
+        value
+        for report in reports
+        if isinstance(report, pytest.TestReport)
+        for name, value in report.user_properties
+        if name == _FIGURES
+    ]
+    if lines:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n".join(["| What was done | Rounds | Figures |", *map(str, lines)]))
+
+
+@pytest.fixture
+def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
+    """Takes what a test measures."""
+    test: pytest.Item = request.node
+    figures = Figures(test.nodeid, test.name.partition("[")[0].removeprefix("test_").replace("_", " "))
+    yield figures
+    test.user_properties.append((_FIGURES, str(figures)))
+    figures.keep(passed=test.stash.get(_HAS_PASSED, default=False))
 
 
 @pytest.fixture(autouse=True, scope="session")
