@@ -19,7 +19,7 @@ import uvicorn
 
 from ostiary.app import create_app
 from ostiary.context import App
-from ostiary.edge.protocol import Protocol
+from ostiary.edge.connections import Connections, Limits
 from ostiary.settings import Settings
 from tests.clock import FakeClock
 
@@ -31,7 +31,10 @@ MAIL_SECONDS = 0.1
 class Server:
     """`create_app(settings)` under uvicorn in a thread; its clock stands still until moved."""
 
-    def __init__(self, settings: Settings, *, change: Callable[[App], None] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, *, change: Callable[[App], None] | None = None, limits: Limits | None = None
+    ) -> None:
+        limits = limits or Limits(parting_seconds=0.05)
         self.settings = settings
         self.clock = FakeClock()
         self.application = create_app(
@@ -46,7 +49,7 @@ class Server:
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self.application,
-                http=Protocol,
+                http=Connections(limits).make,  # type: ignore[arg-type] # called as the class would be
                 lifespan="on",
                 log_config=None,
                 access_log=False,

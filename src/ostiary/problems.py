@@ -2,15 +2,18 @@
 
     Problem
     ├── InvalidInput          400  a body, parameter or value that cannot be accepted
+    │   └── MalformedRequest  400  no HTTP, or HTTP that two readers may read in two ways
     ├── InvalidCredentials    401  the contract's one answer to every failed authentication
     ├── Forbidden             403  signed in, but not allowed; the object's existence is no secret
     │   └── SessionRequired   403  asked with an API key, for what only a person in a session may do
     ├── NotFound              404  no such thing, or none that the caller may know of
     ├── MethodNotAllowed      405  the path exists, the method does not
-    ├── RequestTimeout        408  the body did not arrive in time
+    ├── RequestTimeout        408  the headers or the body did not arrive in time
     ├── BodyTooLarge          413  more bytes than a JSON body may have
+    ├── URITooLong            414  a longer URL than any of ours
     ├── UnsupportedMediaType  415  not application/json
     ├── RateLimited           429  over one of the request limits
+    ├── HeadersTooLarge       431  more bytes of headers than any request needs
     └── Unavailable           503  full, or the database is away; come back after Retry-After
 
 Slices add their own below these. The HTTP edge renders all of them alike (`web/render.py`).
@@ -47,6 +50,13 @@ class InvalidInput(Problem):
 
     status = 400
     detail = "Invalid input"
+
+
+class MalformedRequest(InvalidInput):
+    """The bytes are no HTTP request, or not certainly one and the same to everybody on its way (RFC 9112 §6.3)."""
+
+    detail = "Request is not valid HTTP"
+    code = "malformed_request"
 
 
 class InvalidCredentials(Problem):
@@ -90,7 +100,7 @@ class MethodNotAllowed(Problem):
 
 
 class RequestTimeout(Problem):
-    """The body did not arrive in time (IN-1)."""
+    """The headers or the body did not arrive in time (IN-1)."""
 
     status = 408
     detail = "Request body did not arrive in time"
@@ -101,6 +111,14 @@ class BodyTooLarge(Problem):
 
     status = 413
     detail = "Request body too large"
+
+
+class URITooLong(Problem):
+    """The URL is longer than any of ours (IN-1)."""
+
+    status = 414
+    detail = "URL too long"
+    code = "uri_too_long"
 
 
 class UnsupportedMediaType(Problem):
@@ -115,6 +133,14 @@ class RateLimited(Problem):
 
     status = 429
     detail = "Rate limit exceeded"
+
+
+class HeadersTooLarge(Problem):
+    """The headers are larger than any request needs (IN-1)."""
+
+    status = 431
+    detail = "Request headers too large"
+    code = "headers_too_large"
 
 
 class Unavailable(Problem):

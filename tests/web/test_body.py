@@ -19,7 +19,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Message
 
-from ostiary.edge.protocol import Protocol
+from ostiary.edge.connections import Connections
 from ostiary.problems import BodyTooLarge, InvalidInput, Problem, RequestTimeout, UnsupportedMediaType
 from ostiary.web.body import MAX_BODY_BYTES, Body, Verbatim, read_json
 from ostiary.web.render import json_response, problem_response
@@ -297,7 +297,7 @@ async def refuse(_request: Request, problem: Exception) -> Response:
     return problem_response(problem)
 
 
-@pytest.fixture(scope="module", params=[Protocol, "httptools"], ids=["ours", "plain"])
+@pytest.fixture(scope="module", params=[Connections().make, "httptools"], ids=["ours", "plain"])
 def port(request: pytest.FixtureRequest) -> Iterator[int]:
     app = Starlette(routes=[Route("/", answer, methods=["POST"])], exception_handlers={Problem: refuse})
     server = uvicorn.Server(uvicorn.Config(app, port=0, http=request.param, lifespan="off", log_level="critical"))

@@ -18,7 +18,7 @@ from ostiary.app import create_app
 from ostiary.cli.options import DatabaseURL, DataDir, naming
 from ostiary.context import App
 from ostiary.db import Misconfigured
-from ostiary.edge.protocol import Protocol
+from ostiary.edge.connections import Connections, raise_open_files
 from ostiary.login.signup import offer_setup
 from ostiary.logs import configure_logging
 from ostiary.settings import Settings
@@ -46,6 +46,7 @@ def serve(
     options = {"host": host, "port": port, "data_dir": data_dir, "workers": workers, "database_url": database_url}
     settings = Settings.load(**options)
     configure_logging(settings)
+    raise_open_files()
     listener = listen(settings.host, settings.port)
     if settings.port == 0:
         settings = Settings.load(**options | {"port": listener.getsockname()[1]})
@@ -82,7 +83,7 @@ async def _serve(settings: Settings, listener: socket.socket) -> None:
     server = _Server(
         uvicorn.Config(
             application,
-            http=Protocol,
+            http=Connections().make,  # type: ignore[arg-type] # called as the class would be
             ws="none",
             lifespan="off",  # entered below, so that what goes wrong at start is said in one line
             access_log=False,

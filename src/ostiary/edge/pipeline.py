@@ -18,10 +18,10 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.clock import Clock
 from ostiary.edge.cors import CORS
+from ostiary.edge.exchange import REFUSAL, sent_whole
 from ostiary.edge.headers import SecurityHeaders, rate_limit_headers
 from ostiary.edge.lane import HotLane
 from ostiary.edge.limits import RequestLimit, bearer_token, counted_in
-from ostiary.edge.protocol import sent_whole
 from ostiary.edge.requests import begin_request, log_request, note_problem, problem_in, request_ids
 from ostiary.edge.source import Network, find_source
 from ostiary.metrics.requests import RequestFigures
@@ -109,6 +109,8 @@ class Edge:
         is_limited = path not in self._exempt
         if is_limited and self._per_address is not None:
             self._per_address.count(scope, source_key)
+        if REFUSAL in scope:
+            raise scope[REFUSAL]
         if self._cors is not None and self._cors.is_preflight(scope):
             return self._cors.answer_preflight(scope)
         if is_limited:
