@@ -29,6 +29,7 @@ from ostiary.crypto.sealed import Sealer
 from ostiary.crypto.secret import Secret, load_or_create
 from ostiary.db import Misconfigured, open_database
 from ostiary.db.coalescer import Coalescer
+from ostiary.db.leases import Lease
 from ostiary.db.schema import check_durability, upgrade_schema
 from ostiary.edge.cors import CORS
 from ostiary.edge.headers import SecurityHeaders
@@ -56,7 +57,7 @@ from ostiary.sessions.rotation import Lifetimes
 from ostiary.sessions.tokens import Tokens
 from ostiary.settings import Settings, is_loopback
 from ostiary.settings.mail_url import FILES
-from ostiary.upkeep import EVERY_SECONDS, Upkeep, renew_keys
+from ostiary.upkeep import EVERY_SECONDS, UPKEEP, Upkeep, let_go, renew_keys
 from ostiary.users import routes as users_routes
 from ostiary.users.listing import list_pages, read_users
 from ostiary.verification import routes as verification_routes
@@ -121,13 +122,12 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         attempts=Attempts(),
         last_uses=last_uses,
         key_uses=key_uses,
-        mail_limits=MailLimits(
-            settings.mail_limit_per_address, settings.mail_limit_per_source, clock=clock, lookup_hash=lookup_hash
-        ),
+        mail_limits=_mail_limits(settings, clock, lookup_hash),
         lookup_hash=lookup_hash,
         cursors=Cursors(secret.derive_all("cursor")),
         audit_keys=SealingKeys(secret),
         refusals=Refusals(),
+        upkeep_lease=Lease(db, clock, UPKEEP),
         callers=Coalescer(lambda batch: identify(db, batch, demands=demands, now=clock.now(), last_uses=last_uses)),
         key_callers=Coalescer(
             lambda batch: identify_by_key(db, batch, demands=demands, now=clock.now(), last_uses=key_uses)
@@ -186,6 +186,11 @@ def _hasher(settings: Settings, secret: Secret) -> PasswordHasher:
     return PasswordHasher(peppers=peppers, current_pepper=current)
 
 
+def _mail_limits(settings: Settings, clock: Clock, lookup_hash: Callable[[str], str]) -> MailLimits:
+    per_address, per_source = settings.mail_limit_per_address, settings.mail_limit_per_source
+    return MailLimits(per_address, per_source, clock=clock, lookup_hash=lookup_hash)
+
+
 def _lookup_hash(secret: Secret) -> Callable[[str], str]:
     key = secret.derive("lookup")
 
@@ -232,27 +237,26 @@ def create_app(
     mail = MailWorker(
         app.db, app.sealer, app.clock, lambda: _outgoing(settings), app.metrics, every_seconds=mail_every_seconds
     )
-    audit = AuditWorker(app.db, app.audit_keys, app.refusals, app.clock, settings.data_dir, app.metrics.jobs)
+    audit = AuditWorker(
+        app.db, app.audit_keys, app.refusals, app.upkeep_lease, app.clock, settings.data_dir, app.metrics.jobs
+    )
     metrics = MetricsPlace(app)
+    parts = (metrics, asked_mails, mail, upkeep, audit)  # the last one seals what the others have recorded
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await start(app)
         await renew_keys(app)
-        metrics.start()
-        upkeep.start()
-        mail.start()
-        audit.start()
-        asked_mails.start()
+        await app.upkeep_lease.hold()
+        for part in parts:
+            part.start()
         _warn_of_files(settings)
         try:
             yield
         finally:
-            await metrics.stop()
-            await asked_mails.stop()
-            await mail.stop()
-            await upkeep.stop()
-            await audit.stop()  # last, since it seals what the others have recorded
+            for part in parts:
+                await part.stop()
+            await let_go(app)
             await stop(app)
 
     endpoints: tuple[Endpoint, ...] = (*ENDPOINTS, *page_endpoints(), *metrics.endpoints)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ostiary.crypto.secret import Secret
     from ostiary.db import Database
     from ostiary.db.coalescer import Coalescer
+    from ostiary.db.leases import Lease
     from ostiary.health.checks import DatabaseCheck
     from ostiary.keys.ring import KeyRing
     from ostiary.login.attempts import Attempts
@@ -59,6 +60,8 @@ class App:
     cursors: "Cursors"
     audit_keys: "SealingKeys"
     refusals: "Refusals"
+    upkeep_lease: "Lease"
+    """Who has it does what several servers of one database need do once only."""
 
     # Hot reads and writes, many callers in one statement.
     callers: "Coalescer[AccessClaims, Caller]"

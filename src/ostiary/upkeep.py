@@ -1,8 +1,13 @@
-"""What a running server does by itself every few seconds: keys, uses of sessions, and clearing away what expired."""
+"""What a running server does by itself every few seconds: keys, uses of sessions, and clearing away what expired.
+
+Every server writes down what it alone knows. Folding and clearing away is for the one that has the lease; a second
+that believes to have it too finds each slice already gone.
+"""
 
 import asyncio
 from datetime import datetime, timedelta
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -30,7 +35,12 @@ from ostiary.users.counting import fold_counts
 from ostiary.verification.addresses import purge_email_changes
 from ostiary.verification.invitations import purge_invitations
 
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
 EVERY_SECONDS = 5.0
+UPKEEP = "upkeep"
+"""The name of the lease."""
 PURGE_EVERY = timedelta(hours=1)
 PURGED_AT_ONCE = 2000
 FOLDED_AT_ONCE = 2000
@@ -95,13 +105,15 @@ class Upkeep:
 
     async def _fold_counts(self) -> None:
         """Keep short what every list of users reads beside the counts."""
-        while await self._app.db.write(fold_counts, limit=FOLDED_AT_ONCE) == FOLDED_AT_ONCE:
-            pass  # in slices, as below
+        fold = partial(self._app.db.write, fold_counts, limit=FOLDED_AT_ONCE)
+        await self._in_slices(fold, most=FOLDED_AT_ONCE)
 
     async def _purge(self) -> None:
         """Clear away what nothing can come of any more. No limit depends on it: those are judged at use."""
         app, now = self._app, self._app.clock.now()
         if self._purged_at is not None and now - self._purged_at < PURGE_EVERY:
+            return
+        if not await app.upkeep_lease.hold():
             return
         expired = now - EXPIRED_KEPT_FOR
         await app.db.write(purge_keys, now=now)
@@ -115,8 +127,7 @@ class Upkeep:
             partial(purge_sources, now=now),
             partial(purge_places, now=now),
         ):
-            while await app.db.write(purge, limit=PURGED_AT_ONCE) == PURGED_AT_ONCE:
-                pass  # in slices, so that nobody waits long behind one
+            await self._in_slices(partial(app.db.write, purge, limit=PURGED_AT_ONCE), most=PURGED_AT_ONCE)
         await self._forget_addresses(now - ADDRESSES_KEPT_FOR)
         await self._clear_audit_log(now)
         self._purged_at = now
@@ -125,17 +136,32 @@ class Upkeep:
         """Forget where sessions came from that began before a moment; looked for beside the one who writes."""
         db = self._app.db
         while ids := await db.read(with_old_addresses, begun_before=before, limit=PURGED_AT_ONCE):
+            if not await self._app.upkeep_lease.hold():
+                return
             await db.write(forget_addresses, ids)
 
     async def _clear_audit_log(self, now: datetime) -> None:
         """Take personal data, and in the end whole rows, out of the audit log (LA-4)."""
         db, keys, most = self._app.db, self._app.audit_keys, PURGED_AT_ONCE
-        while await db.write(finish_erasures, now=now, limit=most) == most:
-            pass  # in slices, as above
-        while await db.write(forget_origins, before=now - PERSONAL_KEPT_FOR, limit=most) == most:
+        for step in (
+            partial(db.write, finish_erasures, now=now, limit=most),
+            partial(db.write, forget_origins, before=now - PERSONAL_KEPT_FOR, limit=most),
+            partial(db.write, remove_rows, keys, before=now - ROWS_KEPT_FOR, limit=most),
+        ):
+            await self._in_slices(step, most=most)
+
+    async def _in_slices(self, step: "Callable[[], Awaitable[int]]", *, most: int) -> None:
+        """Repeat a step, under the lease, while it finds as much as it may take: nobody waits long behind a slice."""
+        while await self._app.upkeep_lease.hold() and await step() == most:
             pass
-        while await db.write(remove_rows, keys, before=now - ROWS_KEPT_FOR, limit=most) == most:
-            pass
+
+
+async def let_go(app: App) -> None:
+    """Let another server have the lease without waiting for its end."""
+    try:
+        await app.upkeep_lease.give_up()
+    except Unreachable as problem:
+        log.warning("lease_kept", reason=problem.reason)
 
 
 async def renew_keys(app: App) -> None:

@@ -9,12 +9,14 @@ import structlog
 from ostiary.audit.refusals import Refusals, write_refusals
 from ostiary.audit.sealing.chain import SealingKeys
 from ostiary.audit.sealing.checkpoints import FILE, append, checkpoint_of
-from ostiary.audit.sealing.flows import has_unplaced, seal, stored_head
+from ostiary.audit.sealing.flows import oldest_unplaced, seal, stored_head
 from ostiary.clock import Clock
 from ostiary.db import Database, Unreachable
+from ostiary.db.leases import Lease
 from ostiary.metrics.figures import Jobs
 
-EVERY_SECONDS = 0.5
+EVERY_SECONDS = 0.4
+"""Twice this, and what sealing takes, is within LA-3's second."""
 SEALED_AT_ONCE = 1000
 CHECKPOINT_EVERY = timedelta(minutes=1)
 """A checkpoint is some 200 bytes: this is at most 110 MB in 400 days, and nothing where nothing happens."""
@@ -25,7 +27,7 @@ log = structlog.get_logger(__name__)
 async def seal_all(db: Database, keys: SealingKeys, clock: Clock) -> int:
     """Give every row that waits a place; answer how many waited. Raises Unreachable."""
     sealed = 0
-    if await db.read(has_unplaced):
+    if await db.read(oldest_unplaced) is not None:
         while True:
             count = await db.write(seal, keys, limit=SEALED_AT_ONCE, now=clock.now())
             sealed += count
@@ -35,13 +37,18 @@ async def seal_all(db: Database, keys: SealingKeys, clock: Clock) -> int:
 
 
 class AuditWorker:
-    """The loop. Several servers may have one each: the head lets one at a time seal."""
+    """The loop. Several servers have one each, and the head lets one at a time seal.
+
+    The one that has the lease seals what waits at once. Should it be gone, paused or busy, whoever sees a row wait for
+    a second time does: no row waits for a lease to end.
+    """
 
     def __init__(
         self,
         db: Database,
         keys: SealingKeys,
         refusals: Refusals,
+        lease: Lease,
         clock: Clock,
         data_dir: Path,
         jobs: Jobs,
@@ -51,11 +58,13 @@ class AuditWorker:
         self._db = db
         self._keys = keys
         self._refusals = refusals
+        self._lease = lease
         self._clock = clock
         self._jobs = jobs
         self._file = data_dir / FILE
         self._every_seconds = every_seconds
         self._task: asyncio.Task[None] | None = None
+        self._seen_waiting: str | None = None
         self._checkpoint_place = -1
         self._checkpoint_at: datetime | None = None
 
@@ -101,8 +110,11 @@ class AuditWorker:
             self._refusals.put_back(refusals)
             raise
 
-    async def _seal(self, *, is_last: bool) -> None:  # noqa: ARG002 - a step like the others
-        await seal_all(self._db, self._keys, self._clock)
+    async def _seal(self, *, is_last: bool) -> None:
+        waiting = await self._db.read(oldest_unplaced)
+        if waiting is not None and (is_last or self._lease.is_held or waiting == self._seen_waiting):
+            await seal_all(self._db, self._keys, self._clock)
+        self._seen_waiting = waiting
 
     async def _sign(self, *, is_last: bool) -> None:
         """Sign a checkpoint where the head has moved, now and then."""

@@ -8,7 +8,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 from uuid import uuid4
 
 import asyncpg
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -29,6 +29,9 @@ POOL_SIZE = 12
 CONNECT_TIMEOUT_SECONDS = 2.0
 TIME_LIMIT_SECONDS = 3.5
 """For one read or write with all its tries; with what a broken connection takes to be given up, below FL-2's 5 s."""
+IDLE_LIMIT = "5s"
+"""For a transaction in which nothing is asked, after which PostgreSQL ends it: what a server that was paused or cut off
+has locked must not keep the others waiting. Longer than any transaction of ours may take."""
 TRIES = 10
 GOODBYE_SECONDS = 0.25
 
@@ -68,13 +71,18 @@ class PostgresDatabase:
         self._in_turn = asyncio.Lock()
 
         async def connect(**_: Any) -> Any:
-            return await asyncpg.connect(
+            connection = await asyncpg.connect(
                 target.dsn,
                 ssl=target.ssl,
                 timeout=CONNECT_TIMEOUT_SECONDS,
                 statement_cache_size=100 if statement_cache else 0,
                 connection_class=_Connection,
             )
+            # Asked for, not given as a parameter of the connection: a pooler refuses those that it does not know.
+            await connection.execute(
+                f"SET idle_in_transaction_session_timeout = '{IDLE_LIMIT}'", timeout=CONNECT_TIMEOUT_SECONDS
+            )
+            return connection
 
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
@@ -156,6 +164,7 @@ class PostgresDatabase:
         """Run a schema change in one transaction, without a time limit."""
         try:
             async with self._counted(), self._engine.begin() as connection:
+                await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
                 return await connection.run_sync(flow)
         except _FAILURES as error:
             if _is_trouble(error):

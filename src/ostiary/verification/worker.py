@@ -25,7 +25,10 @@ log = structlog.get_logger(__name__)
 
 
 class AskedMails:
-    """The loop. Each request is one transaction, so any number of servers may work on one database."""
+    """The loop. Each request is one transaction, so several servers could answer; the one that has the lease does.
+
+    The limits of SU-6 are counted in memory: they hold where one process counts.
+    """
 
     def __init__(self, app: App, *, every_seconds: float = EVERY_SECONDS) -> None:
         self._app = app
@@ -58,7 +61,7 @@ class AskedMails:
     async def _round(self) -> None:
         """Answer everything that waits. One that cannot be answered is dropped, so that it holds up no other."""
         app = self._app
-        while requests := await app.db.read(waiting, limit=AT_ONCE):
+        while app.upkeep_lease.is_held and (requests := await app.db.read(waiting, limit=AT_ONCE)):
             for request in requests:
                 # Counted whatever comes of it, and outside the transaction, which may run twice.
                 allowed = app.mail_limits.allowed(address=request.email_key, source=request.source)

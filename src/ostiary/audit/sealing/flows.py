@@ -31,9 +31,10 @@ class Sealed(NamedTuple):
     erased_before: datetime | None = None
 
 
-def has_unplaced(connection: Connection) -> bool:
-    """Say whether a row waits for its place."""
-    return connection.execute(select(audit_log.c.id).where(audit_log.c.place.is_(None)).limit(1)).first() is not None
+def oldest_unplaced(connection: Connection) -> str | None:
+    """Answer the id of the first row that waits for its place; None where none does."""
+    waiting = select(audit_log.c.id).where(audit_log.c.place.is_(None)).order_by(audit_log.c.id).limit(1)
+    return connection.execute(waiting).scalar()
 
 
 def unplaced(connection: Connection) -> tuple[int, datetime | None]:
