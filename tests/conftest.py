@@ -31,7 +31,7 @@ MakeServer: TypeAlias = Callable[..., Server]
 MakeProcess: TypeAlias = Callable[..., Process]
 
 
-ON_THE_OLDEST_TOO = ("tests.db.", "tests.sessions.", "tests.journeys.")
+ON_THE_OLDEST_TOO = ("tests.db.", "tests.journeys.", "tests.sessions.test_races", "tests.sessions.test_refresh")
 """What also runs on the oldest PostgreSQL at hand: the database's own tests, and the busiest statements."""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from ostiary.clock import SystemClock
 from tests.audit.inside import recorded
-from tests.cli.command import Installation, Outcome
+from tests.cli.command import INTERRUPT, Installation, Outcome
 from tests.login.guessing import elsewhere
 from tests.login.inside import cheap_hashing, plant_failures, throttle_rows
 from tests.people import PASSWORD
@@ -116,7 +116,7 @@ def test_password_is_asked_for_twice_and_not_shown(here: Installation) -> None:
 
 def test_interrupted_command_says_so_by_its_exit_code(here: Installation) -> None:
     arguments = ("user", "create", "--email", "ann@example.com", "--username", "ann")
-    code, screen = here.on_terminal(*arguments, answers=[("Password: ", "\x03")])
+    code, screen = here.on_terminal(*arguments, answers=[("Password: ", INTERRUPT)])
     assert code == 130
     assert "Traceback" not in screen
 

@@ -17,7 +17,7 @@ from ostiary.web.endpoint import Endpoint
 from tests.conftest import MakeServer
 from tests.login.guessing import HOME, WRONG, elsewhere
 from tests.login.inside import attempts_stored, cheap_hashing
-from tests.people import Person, log_in, sign_up
+from tests.people import Person, log_in, patiently, sign_up
 from tests.server import Server
 from tests.sessions.answers import at_once
 from tests.sessions.beside import restarted
@@ -51,7 +51,8 @@ class Guessable(NamedTuple):
             body = {"email": person.email, "password": password}
         else:
             body, headers = MEMBERS[self.name](password), headers | person.auth
-        return client.request(method, path.removeprefix("/api/v1"), headers=headers, json=body).status_code
+        path = path.removeprefix("/api/v1")
+        return patiently(lambda: client.request(method, path, headers=headers, json=body)).status_code
 
     @property
     def refusal(self) -> int:

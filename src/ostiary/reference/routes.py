@@ -37,16 +37,26 @@ class Assets(NamedTuple):
 def reference_endpoints(documented: Iterable[Endpoint], *, public_url: str) -> tuple[Endpoint, ...]:
     """Answer the endpoints that show others: the page with its files, and the document."""
     assets = load_assets()
-    document = openapi_document(documented, public_url=public_url)
-    # First the server that the page came from: the page may call no other, under whatever name it was opened.
-    document["servers"].insert(0, {"url": "/"})
+    documented = tuple(documented)
+
+    @cache
+    def document() -> bytes:
+        """Written when it is first asked for, so that no start waits for it."""
+        written = openapi_document(documented, public_url=public_url)
+        # First the server that the page came from: the page may call no other, under whatever name it was opened.
+        written["servers"].insert(0, {"url": "/"})
+        return json_bytes(written)
+
+    async def serve_document(request: Request) -> Response:  # noqa: ARG001 - everybody gets the same
+        return Response(document(), media_type="application/json")
+
     files = [
         _endpoint(f"/{assets.directory}/{name}", _serving(content, _MEDIA_TYPES[Path(name).suffix], _FOREVER), name)
         for name, content in assets.files.items()
     ]
     return (
         _endpoint("/docs", _serving(assets.page, "text/html", PAGE_HEADERS), "API reference", is_limited=True),
-        _endpoint("/openapi.json", _serving(json_bytes(document), "application/json"), "OpenAPI", is_limited=True),
+        _endpoint("/openapi.json", serve_document, "OpenAPI", is_limited=True),
         *files,
     )
 
