@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import asyncpg
 from sqlalchemy import Connection, text
+from sqlalchemy.dialects.postgresql.asyncpg import AsyncAdapt_asyncpg_dbapi
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
@@ -45,7 +46,15 @@ _REMEMBER_NOTHING = {
     "prepared_statement_cache_size": 0,
     "prepared_statement_name_func": lambda: f"__ostiary_{uuid4()}__",
 }
-_FAILURES = (DBAPIError, OSError, TimeoutError, PoolTimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+_FAILURES = (
+    DBAPIError,
+    AsyncAdapt_asyncpg_dbapi.Error,  # what a new connection was refused with, where nobody wraps it: past SQLAlchemy
+    OSError,
+    TimeoutError,
+    PoolTimeoutError,
+    asyncpg.PostgresError,
+    asyncpg.InterfaceError,
+)
 
 
 class _Connection(asyncpg.Connection):
