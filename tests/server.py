@@ -100,12 +100,17 @@ class Process:
         assert self._process is not None
         return self._process.pid
 
-    def start(self) -> Self:
-        """Start, and wait until it says where it listens."""
+    def launch(self) -> None:
+        """Start, and wait for nothing."""
         with self.log.open("a") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=subprocess.PIPE, stderr=log, text=True, env=self._environment, cwd=os.sep
             )
+
+    def start(self) -> Self:
+        """Start, and wait until it says where it listens."""
+        self.launch()
+        assert self._process is not None
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         found = re.search(r"listens on (http://\S+)", line)

@@ -28,7 +28,7 @@ from ostiary.settings import Settings
 from tests.clock import FakeClock
 from tests.conftest import MakeServer, NewDatabase, settings_for_tests
 from tests.db.opened import on_database
-from tests.db.test_crash import assert_sound
+from tests.faults.intact import assert_sound
 from tests.people import bearer, refresh, sign_up
 from tests.server import Server
 from tests.sessions.answers import assert_refused, tokens_in, works
