@@ -18,7 +18,7 @@ class Scraped:
         self.families = {family.name: family for family in text_string_to_metric_families(text)}
         self.samples = [sample for family in self.families.values() for sample in family.samples]
 
-    def value(self, name: str, **labels: str) -> float:
+    def value(self, name: str, /, **labels: str) -> float:
         """The sum of the samples that have a name and at least these labels."""
         found = [sample.value for sample in self.samples if sample.name == name and fits(sample.labels, labels)]
         return sum(found)

@@ -12,6 +12,7 @@ from ostiary.db import Unreachable
 from ostiary.metrics.declared import TOPICS
 from ostiary.metrics.requests import NO_ROUTE
 from ostiary.monitoring.stock import Stock, take_stock
+from ostiary.users.models import User
 from tests.conftest import MakeServer
 from tests.monitoring.scraping import Scraped, scrape
 from tests.people import bearer, log_in, newcomer, refresh, sign_up, signed_in
@@ -142,10 +143,10 @@ def test_what_waits_in_the_database_is_told_with_its_age(watched: Server) -> Non
     since = page.value("ostiary_signing_key_activated_timestamp_seconds")
     assert page.value("ostiary_signing_key_due_timestamp_seconds") - since == 89 * 86400
     page = eventually(
-        lambda: later(watched), lambda page: page.value("ostiary_job_runs_total", job="audit_seal", result="done") > 0
+        lambda: later(watched), lambda page: page.value("ostiary_job_runs_total", name="audit_seal", result="done") > 0
     )
     for job in ("keys", "last_uses", "counts", "purge", "mail", "audit_seal", "asked_mails"):
-        assert page.value("ostiary_job_last_success_timestamp_seconds", job=job) > 0, job
+        assert page.value("ostiary_job_last_success_timestamp_seconds", name=job) > 0, job
 
 
 def stock(**changes: object) -> Stock:
@@ -206,6 +207,22 @@ def test_many_who_ask_at_once_are_one_question_to_the_database(watched: Server) 
     for _ in range(5):
         scrape(watched)
     assert asked <= 1
+
+
+@pytest.mark.any_engine
+@pytest.mark.rule("FL-6")
+def test_an_error_that_nobody_foresaw_is_counted(watched: Server) -> None:
+    async def fail(_: object) -> list[User]:
+        raise ValueError
+
+    assert scrape(watched).value("ostiary_unhandled_errors_total") == 0
+    watched.app.user_reads._run = fail
+    with watched.client() as api:
+        person = signed_in(api)
+        assert api.get(f"/users/{person.id}", headers=person.auth).status_code == 500
+    page = scrape(watched)
+    assert page.value("ostiary_unhandled_errors_total") == 1
+    assert page.value("ostiary_http_requests_total", status="500", route="/api/v1/users/{user_id}") == 1
 
 
 @pytest.mark.any_engine

@@ -70,6 +70,7 @@ def test_on_its_own_port_there_is_nothing_else(make_server: MakeServer) -> None:
     assert httpx.get(f"{own}/api/v1/health", trust_env=False).status_code == 404
     assert httpx.get(f"{own}/metrics/", trust_env=False).status_code == 404
     assert ask(server.url).status_code == 404
+    assert httpx.get(f"{own}/metrics", headers={"X": "x" * 20_000}, trust_env=False).status_code == 431
 
 
 def test_the_port_asks_for_the_token_where_there_is_one(make_server: MakeServer) -> None:

@@ -88,20 +88,25 @@ class Edge:
             if response is not None:
                 await answer.send_whole(response)
         except Exception:
+            if figures is not None:
+                figures.unhandled += 1
             log.exception("unhandled_error", method=scope["method"], path=scope["path"])
             if answer.status:
                 raise  # the server cuts the connection, so that nobody takes the answer for whole
             await answer.send_whole(json_response({"detail": "Internal server error"}, 500))
         finally:
-            refusal = problem_in(scope)
-            if refusal is not None and self._refused is not None:
-                self._refused(scope, refusal)
-            seconds = self._clock.monotonic() - started_at
-            if figures is not None:
-                figures.in_flight -= 1
-                figures.note(scope, answer.status, seconds, refusal)
-            if self._access_log:
-                log_request(scope, answer.status, seconds, self._clock.now())
+            self._note(scope, answer.status, self._clock.monotonic() - started_at)
+
+    def _note(self, scope: Scope, status: int, seconds: float) -> None:
+        """Count and log a request that was answered."""
+        refusal = problem_in(scope)
+        if refusal is not None and self._refused is not None:
+            self._refused(scope, refusal)
+        if self._figures is not None:
+            self._figures.in_flight -= 1
+            self._figures.note(scope, status, seconds, refusal)
+        if self._access_log:
+            log_request(scope, status, seconds, self._clock.now())
 
     async def _respond(self, scope: Scope, receive: Receive, answer: "_Answer", source_key: str) -> Response | None:
         """Check what comes before any endpoint, then let one answer; None when it has answered by itself."""

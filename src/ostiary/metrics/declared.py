@@ -15,6 +15,8 @@ class Metric:
     kind: Kind
     meaning: str
     labels: tuple[str, ...] = ()
+    known: tuple[str, ...] = ()
+    """What its one label may be, where that is known: each begins at nought, or its first increase would not show."""
 
 
 REQUESTS = Metric("ostiary_http_requests_total", "counter", "Requests answered.", ("method", "route", "status"))
@@ -23,6 +25,9 @@ REQUEST_SECONDS = Metric(
     "histogram",
     "How long requests took, from their head until the answer was handed over.",
     ("method", "route"),
+)
+UNHANDLED = Metric(
+    "ostiary_unhandled_errors_total", "counter", "Requests in which something went wrong that nobody foresaw: bugs."
 )
 IN_FLIGHT = Metric("ostiary_http_requests_in_flight", "gauge", "Requests being answered at this moment.")
 REFUSALS = Metric(
@@ -35,9 +40,9 @@ REFUSALS = Metric(
 LOGINS = Metric(
     "ostiary_logins_total",
     "counter",
-    "Logins that were decided: `success`, or why not (`wrong_password`, `unknown_address`, `throttled`, `deactivated`, "
-    "`unverified`, `gone`).",
+    "Logins that were decided: `success`, or why not (`gone`: the account ended or was barred meanwhile).",
     ("result",),
+    ("success", "wrong_password", "unknown_address", "throttled", "deactivated", "unverified", "gone"),
 )
 SIGNUPS = Metric("ostiary_signups_total", "counter", "Accounts that people made for themselves.")
 REFRESHES = Metric(
@@ -45,6 +50,7 @@ REFRESHES = Metric(
     "counter",
     "Refresh tokens presented: `rotated`; `replayed`, which ended the session; or `refused` for any other reason.",
     ("result",),
+    ("rotated", "replayed", "refused"),
 )
 USERS = Metric("ostiary_users", "gauge", "Users there are.")
 
@@ -90,6 +96,7 @@ MAILS = Metric(
     "counter",
     "What became of mails: `delivered`, `postponed` to be tried again, or `given_up`.",
     ("outcome",),
+    ("delivered", "postponed", "given_up"),
 )
 OUTBOX_MAILS = Metric("ostiary_outbox_mails", "gauge", "Mails that have not left yet.")
 OUTBOX_AGE = Metric("ostiary_outbox_oldest_age_seconds", "gauge", "How long the oldest of them has waited; 0 for none.")
@@ -108,12 +115,12 @@ JOB_RUNS = Metric(
     "ostiary_job_runs_total",
     "counter",
     "Rounds of the work that the server does by itself: `done`, `postponed` with the database away, or `failed`.",
-    ("job", "result"),
+    ("name", "result"),
 )
 JOB_SUCCESS = Metric(
-    "ostiary_job_last_success_timestamp_seconds", "gauge", "When such work was last done without failing.", ("job",)
+    "ostiary_job_last_success_timestamp_seconds", "gauge", "When such work was last done without failing.", ("name",)
 )
-JOB_TIME = Metric("ostiary_job_duration_seconds", "summary", "How long its rounds took.", ("job",))
+JOB_TIME = Metric("ostiary_job_duration_seconds", "summary", "How long its rounds took.", ("name",))
 
 BUILD = Metric(
     "ostiary_build_info",
@@ -129,7 +136,7 @@ OPEN_FILES = Metric("process_open_fds", "gauge", "Files and connections open.")
 MOST_FILES = Metric("process_max_fds", "gauge", "Files and connections that may be open.")
 
 TOPICS: dict[str, tuple[Metric, ...]] = {
-    "Requests": (REQUESTS, REQUEST_SECONDS, IN_FLIGHT, REFUSALS),
+    "Requests": (REQUESTS, REQUEST_SECONDS, IN_FLIGHT, REFUSALS, UNHANDLED),
     "Accounts": (LOGINS, SIGNUPS, REFRESHES, USERS),
     "Passwords": (HASHING_THREADS, HASHING_WAITING, HASHING_WAIT, HASHING_TIME, HASHING_REFUSED),
     "The database": (

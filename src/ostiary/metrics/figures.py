@@ -27,8 +27,9 @@ class Metrics:
         values[labels] = values.get(labels, 0) + by
 
     def counted(self, metric: Metric) -> Mapping[tuple[str, ...], float]:
-        """Answer what a counter has come to, by labels. One without labels begins at nought."""
-        return dict(self._counters.get(metric, {} if metric.labels else {(): 0}))
+        """Answer what a counter has come to, by labels."""
+        beginning: list[tuple[str, ...]] = [(value,) for value in metric.known] or ([] if metric.labels else [()])
+        return dict.fromkeys(beginning, 0.0) | self._counters.get(metric, {})
 
 
 @dataclass(slots=True)

@@ -36,6 +36,7 @@ class RequestFigures:
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.unhandled = 0
         self.refusals: dict[type[Problem], int] = {}
         self._routes: dict[tuple[str, str], _Route] = {}
 

@@ -10,10 +10,12 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from ostiary.db import Misconfigured
-from ostiary.edge.protocol import Protocol
+from ostiary.edge.connections import Connections, Limits
 
 BACKLOG = 64
 GRACE_SECONDS = 1
+MOST_CONNECTIONS = 64
+"""Those who ask are few; and none of them may take what the API needs."""
 
 log = structlog.get_logger(__name__)
 
@@ -27,7 +29,7 @@ class MetricsPort:
         self._server = _Server(
             uvicorn.Config(
                 application,
-                http=Protocol,
+                http=Connections(Limits(connections=MOST_CONNECTIONS)).make,  # type: ignore[arg-type] # called as a class
                 ws="none",
                 lifespan="off",
                 access_log=False,

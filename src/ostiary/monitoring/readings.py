@@ -68,6 +68,7 @@ def installation_samples(app: App, stock: Stock | None, *, is_reachable: bool) -
 def _requests(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:
     requests = app.metrics.requests
     yield declared.IN_FLIGHT, (), float(requests.in_flight)
+    yield declared.UNHANDLED, (), float(requests.unhandled)
     for by_status, count in requests.by_status():
         yield declared.REQUESTS, by_status, float(count)
     for by_route, buckets, seconds in requests.by_time():

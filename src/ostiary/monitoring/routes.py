@@ -6,6 +6,7 @@ from starlette.types import Receive, Scope, Send
 
 from ostiary.context import App
 from ostiary.crypto.opaque import same, token_hash
+from ostiary.edge.exchange import REFUSAL
 from ostiary.edge.limits import bearer_token
 from ostiary.problems import InvalidCredentials, MethodNotAllowed, NotFound, Problem
 from ostiary.web.endpoint import Access, Endpoint
@@ -38,6 +39,8 @@ class MetricsEndpoint:
         """Serve a port on which there is nothing else."""
         request = Request(scope, receive)
         try:
+            if REFUSAL in scope:
+                raise scope[REFUSAL]
             if scope["path"] != PATH:
                 raise NotFound(reason="no such path")
             if scope["method"] not in {"GET", "HEAD"}:
