@@ -54,13 +54,13 @@ class Exchange(RequestResponseCycle):
         return message
 
 
-class Lingering:
-    """The transport of a refusal: it is not closed but left, so that the client can read the answer."""
+class WayOut:
+    """A connection's transport as exchanges use it: what they close is for the protocol to end."""
 
-    def __init__(self, transport: asyncio.Transport, leave: Callable[[], None]) -> None:
+    def __init__(self, transport: asyncio.Transport, end: Callable[[], None]) -> None:
         self.write = transport.write
         self.is_closing = transport.is_closing
-        self.close = leave
+        self.close = end
 
 
 def sent_whole(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | memoryview) -> bool:

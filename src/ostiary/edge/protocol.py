@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from ostiary.edge.exchange import REFUSAL, Exchange, Lingering, Stage
+from ostiary.edge.exchange import REFUSAL, Exchange, Stage, WayOut
 from ostiary.problems import HeadersTooLarge, MalformedRequest, Problem, RequestTimeout, Unavailable, URITooLong
 from ostiary.web.body import EXCHANGE
 
@@ -80,11 +80,17 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection, if there is a place for it."""
         super().connection_made(transport)
+        self._way_out = WayOut(transport, self._end)
         too_many = len(self.connections) - self._limits.connections
         if too_many > self._limits.refused_at_once:
             transport.abort()
         elif too_many > 0:
             self.refuse(Unavailable(reason="too many open connections"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Let go of a connection that is closed."""
+        super().connection_lost(exc)
+        self._way_out.close = self.transport.close  # no longer ours: nobody holds himself in memory
 
     @property
     def stage(self) -> Stage:
@@ -219,7 +225,7 @@ class Protocol(HttpToolsProtocol):
         if not is_free:
             self._make_room()
         keep_alive = version != "1.0" and not self._is_parting and parser.should_keep_alive()
-        self.cycle = exchange = self._exchange(self.transport, keep_alive=keep_alive)
+        self.cycle = exchange = self._exchange(keep_alive=keep_alive)
         self.headers = []  # trailers must not become headers (RFC 9112 §7.1.2)
         if is_free:
             self._start_asgi_task(exchange, self.app)
@@ -245,14 +251,13 @@ class Protocol(HttpToolsProtocol):
         """Stop reading before too many requests wait; the client sends again what was not answered (RFC 9112 §9.3)."""
         if len(self.pipeline) >= _MOST_QUEUED:
             self.cycle.keep_alive = False
-            self.cycle.transport = Lingering(self.transport, self.linger)
             self._is_over = True
             raise MalformedRequest(reason="too many requests in one go")
 
-    def _exchange(self, transport: Any, *, keep_alive: bool) -> Exchange:
+    def _exchange(self, *, keep_alive: bool) -> Exchange:
         exchange = Exchange(
             self.scope,
-            transport,
+            self._way_out,  # type: ignore[arg-type]
             self.flow,
             self.logger,
             self.access_logger,
@@ -319,7 +324,7 @@ class Protocol(HttpToolsProtocol):
             "query_string": b"",
             REFUSAL: problem,
         }
-        self.cycle = self._exchange(Lingering(self.transport, self.linger), keep_alive=False)
+        self.cycle = self._exchange(keep_alive=False)
         self.cycle.more_body = False
         if previous is None or previous.response_complete:
             self._start_asgi_task(self.cycle, self.app)
@@ -332,21 +337,21 @@ class Protocol(HttpToolsProtocol):
         if exchange.response_complete:
             self.transport.close()
             return
-        exchange.transport = Lingering(self.transport, self.linger)  # type: ignore[assignment]
         exchange.broken = problem
         exchange.message_event.set()
 
-    def linger(self) -> None:
-        """Say that nothing more will come, and wait a moment for the client to stop writing and read the answer.
+    def _end(self) -> None:
+        """End the connection, as an exchange asks that was the last.
 
-        To close a connection with unread bytes resets it, and the answer would be lost (RFC 9112 §9.6).
+        To close a connection with unread bytes resets it, and the answer would be lost (RFC 9112 §9.6). So, if more may
+        be coming, the client is given a moment to stop writing and to read.
         """
         if self.transport.is_closing():
             return
-        if not self.transport.can_write_eof():
+        if not (self._is_over or self.cycle.more_body) or not self.transport.can_write_eof():
             self.transport.close()
             return
-        self._is_lingering = True
+        self._is_over = self._is_lingering = True
         self.transport.write_eof()
         self.flow.resume_reading()
 
