@@ -32,7 +32,12 @@ class Server:
     """`create_app(settings)` under uvicorn in a thread; its clock stands still until moved."""
 
     def __init__(
-        self, settings: Settings, *, change: Callable[[App], None] | None = None, limits: Limits | None = None
+        self,
+        settings: Settings,
+        *,
+        change: Callable[[App], None] | None = None,
+        limits: Limits | None = None,
+        port: int = 0,
     ) -> None:
         limits = limits or Limits(parting_seconds=0.05)
         self.settings = settings
@@ -43,7 +48,7 @@ class Server:
         self.app: App = self.application.state.ostiary
         if change is not None:
             change(self.app)
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server(("127.0.0.1", port))
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._uvicorn = uvicorn.Server(
