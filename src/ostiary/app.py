@@ -169,6 +169,16 @@ def read_secret(settings: Settings) -> Secret:
     return Secret(current, [key.get_secret_value().encode() for key in settings.secret_key_previous])
 
 
+def known_secret(settings: Settings) -> Secret:
+    """Answer the secret of an installation that is somewhere already; none is made. Raises Misconfigured."""
+    if settings.secret_key is None and not settings.secret_key_file.exists():
+        raise Misconfigured(
+            f"{settings.secret_key_file} is missing: put the secret of the installation there, or give it in "
+            "OSTIARY_SECRET_KEY"
+        )
+    return read_secret(settings)
+
+
 def _refuse_lost_secret(settings: Settings) -> None:
     """Refuse to make a new secret beside a database that was made with another."""
     database = settings.sqlite_file

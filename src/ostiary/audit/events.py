@@ -67,6 +67,10 @@ class Event(StrEnum):
     RATE_LIMITED = "rate_limited"
     AUDIT_CHAIN_BROKEN = "audit_chain_broken"
 
+    # The database
+    DATABASE_RESTORED = "database_restored"
+    DATABASE_MOVED = "database_moved"
+
 
 MEANINGS = {
     Event.USER_SIGNED_UP: "Somebody signed up.",
@@ -112,4 +116,6 @@ MEANINGS = {
     Event.ACCESS_REFUSED: "Refused with 403, for the `code`, `count` times in a second; written within a second.",
     Event.RATE_LIMITED: "Over a request limit (`limit`), `count` times in a minute; written after that minute.",
     Event.AUDIT_CHAIN_BROKEN: "The server found the end of this log not as it had sealed it, and went on behind it.",
+    Event.DATABASE_RESTORED: "The database is that of the backup of `made_at`; `sessions` says how many were ended.",
+    Event.DATABASE_MOVED: "The database was moved here from another engine, as it was at `made_at`.",
 }

@@ -17,7 +17,7 @@ COMMANDS = {
     "service-account": "Make accounts for programs.",
     "keys": "Show and change the keys that sign access tokens.",
     "audit": "Read, verify and export the audit log.",
-    "db": "Look after the database's schema.",
+    "db": "Look after the database: schema, backups, moving.",
     "config": "Print every setting: its value, where it came from, its default and its meaning.",
     "openapi": "Print the API's OpenAPI document.",
 }

@@ -51,6 +51,9 @@ class Database(Protocol):
     async def look_up(self, lookup: Lookup, items: Sequence[Row]) -> list[Row | None]:
         """Answer a hot question for each of the items, at least one, from one snapshot. Raises Unreachable."""
 
+    async def survey(self, flow: Callable[[Connection], T]) -> T:
+        """Run a flow that reads everything: one snapshot, however long it takes. Raises Unreachable."""
+
     async def migrate(self, flow: Callable[[Connection], T]) -> T:
         """Run a flow that changes the schema: one transaction, no time limit, nothing else in its way."""
 

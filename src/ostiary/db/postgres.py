@@ -169,16 +169,17 @@ class PostgresDatabase:
 
         return await self._with_retries(attempt)
 
+    async def survey(self, flow: Callable[[Connection], T]) -> T:
+        """Run a flow on one snapshot, without a time limit."""
+        async with self._counted(), _translating(), self._engine.connect() as connection:
+            await connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            return await connection.run_sync(flow)
+
     async def migrate(self, flow: Callable[[Connection], T]) -> T:
         """Run a schema change in one transaction, without a time limit."""
-        try:
-            async with self._counted(), self._engine.begin() as connection:
-                await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-                return await connection.run_sync(flow)
-        except _FAILURES as error:
-            if _is_trouble(error):
-                raise Unreachable(reason=_line(error)) from error
-            raise
+        async with self._counted(), _translating(), self._engine.begin() as connection:
+            await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            return await connection.run_sync(flow)
 
     async def close(self) -> None:
         """Wait for what is under way (each has its time limit), then close the pool."""
@@ -233,6 +234,17 @@ class PostgresDatabase:
     async def _attempt_in_turn(self, attempt: Callable[[], Awaitable[T]]) -> T:
         async with self._in_turn:
             return await attempt()
+
+
+@asynccontextmanager
+async def _translating() -> AsyncIterator[None]:
+    """Raise Unreachable where the server is at fault, rather than our statement."""
+    try:
+        yield
+    except _FAILURES as error:
+        if _is_trouble(error):
+            raise Unreachable(reason=_line(error)) from error
+        raise
 
 
 class _CommitFailed(Exception):  # noqa: N818 - not an error yet: the outcome is unknown

@@ -137,8 +137,8 @@ async def upgrade(database: Database, *, backup_dir: Path, now: datetime, to: st
         if revision is not None and isinstance(database, SQLiteDatabase):
             _back_up(database.path, backup_dir, revision, now)
         try:
-            async with _alembic():
-                await database.migrate(partial(_upgrade, to=to))
+            async with alone_with_alembic():
+                await database.migrate(partial(run_migrations, to=to))
         except Exception:
             if tries_left and await database.read(current_revision) != revision:
                 continue  # somebody else was at it at the same time
@@ -148,7 +148,7 @@ async def upgrade(database: Database, *, backup_dir: Path, now: datetime, to: st
 
 
 @asynccontextmanager
-async def _alembic() -> AsyncIterator[None]:
+async def alone_with_alembic() -> AsyncIterator[None]:
     """Wait until no other application of this process uses Alembic: what it migrates is global to the process."""
     while not _ALEMBIC.acquire(blocking=False):  # noqa: ASYNC110 - an asyncio lock belongs to one event loop
         await asyncio.sleep(WAIT_SECONDS)
@@ -175,21 +175,21 @@ def _config() -> "Config":
     return config
 
 
-def _upgrade(connection: Connection, to: str) -> None:
+def run_migrations(connection: Connection, to: str) -> None:
     """Run the migrations on this connection, inside its transaction."""
     from alembic import command  # noqa: PLC0415 - heavy, and not needed by a quiet start
 
-    counting, given_out = _counting_tables(connection), _highest_ids(connection)
+    counting, given_out = counting_tables(connection), _highest_ids(connection)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, to)
     _keep_ids_spent(connection, given_out)
-    stopped = [name for name in counting - _counting_tables(connection) if inspect(connection).has_table(name)]
+    stopped = [name for name in counting - counting_tables(connection) if inspect(connection).has_table(name)]
     if stopped:
         raise RuntimeError(f"the migration copied {', '.join(stopped)} without sqlite_autoincrement; nothing was kept")
 
 
-def _counting_tables(connection: Connection) -> set[str]:
+def counting_tables(connection: Connection) -> set[str]:
     """Answer, on SQLite, the tables that never give out an id twice.
 
     A copied table does so only where the migration says it again: it is not among what Alembic reads off the old one.
@@ -202,7 +202,7 @@ def _counting_tables(connection: Connection) -> set[str]:
 
 def _highest_ids(connection: Connection) -> dict[str, int]:
     """Answer, on SQLite, the highest id ever given out in each table that counts its own."""
-    if not _counting_tables(connection):
+    if not counting_tables(connection):
         return {}
     return {row.name: row.seq for row in connection.execute(select(_sequences.c.name, _sequences.c.seq))}
 

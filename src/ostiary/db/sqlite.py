@@ -13,6 +13,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from enum import Enum, auto
 from pathlib import Path
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar, cast
 
@@ -51,6 +52,14 @@ _ENGINE_TROUBLE = frozenset(
 log = structlog.get_logger(__name__)
 
 
+class Sharing(Enum):
+    """Who else may have the file open."""
+
+    WITH_OTHERS = auto()
+    WITH_NOBODY = auto()
+    """From the first look at it until it is closed; refused as locked where somebody has it open."""
+
+
 class _Job(NamedTuple):
     flow: Callable[[Connection], Any]
     answer: asyncio.Future[Any]
@@ -62,14 +71,15 @@ class SQLiteDatabase:
 
     engine = "sqlite"
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, sharing: Sharing = Sharing.WITH_OTHERS) -> None:
         self._path = path
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._lock = threading.Lock()
         self._closed = False
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
-        self._reading = _engine(path, begin="BEGIN", readers=READERS)
+        alone = sharing is Sharing.WITH_NOBODY
+        self._reading = _engine(path, begin="BEGIN", readers=1 if alone else READERS, sharing=sharing)
         self._reads = self._failures = self._commits = self._committed = 0
 
     @property
@@ -99,6 +109,10 @@ class SQLiteDatabase:
     async def read(self, flow: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a flow on a reader's snapshot."""
         return await self._in_reader(_read, self._reading, lambda connection: flow(connection, *args, **kwargs))
+
+    async def survey(self, flow: Callable[[Connection], T]) -> T:
+        """Run a flow on a reader's snapshot; what is written meanwhile waits in the log."""
+        return await self.read(flow)
 
     async def look_up(self, lookup: Lookup, items: Sequence[Row]) -> list[Row | None]:
         """Answer a hot question for each of the items on a reader's snapshot, past SQLAlchemy."""
@@ -190,7 +204,9 @@ class SQLiteDatabase:
         _deliver(waited, [(None, failure)] * len(waited))
 
 
-def _engine(path: Path, *, begin: str, readers: int, foreign_keys: bool = True) -> Engine:
+def _engine(
+    path: Path, *, begin: str, readers: int, foreign_keys: bool = True, sharing: Sharing = Sharing.WITH_OTHERS
+) -> Engine:
     """Answer an engine whose transactions we begin ourselves (the driver's own begin late, and deferred)."""
     engine = create_engine(
         URL.create("sqlite", database=str(path)),  # a path in a URL's text would end at a question mark
@@ -206,6 +222,7 @@ def _engine(path: Path, *, begin: str, readers: int, foreign_keys: bool = True) 
         connection.isolation_level = None
         for pragma in (
             f"busy_timeout={BUSY_TIMEOUT_MS}",  # first: the next line may have to wait for another process
+            f"locking_mode={'NORMAL' if sharing is Sharing.WITH_OTHERS else 'EXCLUSIVE'}",
             "journal_mode=WAL",
             "synchronous=FULL",  # a 2xx to a write means it is on disk
             f"foreign_keys={'ON' if foreign_keys else 'OFF'}",

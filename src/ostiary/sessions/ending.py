@@ -17,6 +17,7 @@ from ostiary.sessions.models import sessions
 from ostiary.sessions.rotation import Lifetimes
 
 LOGGED_OUT = "logged_out"
+RESTORED = "restored"
 PASSWORD_CHANGED = "password_changed"  # noqa: S105 - a reason, not a secret
 
 
@@ -90,6 +91,12 @@ def end_other_sessions(connection: Connection, user_id: int, kept_id: str, *, be
     """End every session of a user but one; answer how many there were. The act is the caller's."""
     others = _live((sessions.c.user_id == user_id) & (sessions.c.id != kept_id))
     return connection.execute(update(sessions).where(others).values(revoked_at=now, revoked_because=because)).rowcount
+
+
+def end_all_sessions_of_all(connection: Connection, *, because: str, now: datetime) -> int:
+    """End every session that there is; answer how many there were. The act is the caller's."""
+    live = sessions.c.revoked_at.is_(None)
+    return connection.execute(update(sessions).where(live).values(revoked_at=now, revoked_because=because)).rowcount
 
 
 def with_old_addresses(connection: Connection, *, begun_before: datetime, limit: int) -> list[str]:

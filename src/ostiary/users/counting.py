@@ -32,6 +32,7 @@ from sqlalchemy import (
 from ostiary.db import read_committed
 from ostiary.db.statements import insert_into
 from ostiary.db.types import UserId, metadata
+from ostiary.users.models import users
 
 BLOCK = 512
 """Ids in a block: what a list skips row by row is less than this. Another number needs a migration that counts anew."""
@@ -137,6 +138,18 @@ def count_users(connection: Connection) -> int:
     return find_places(connection, ())[0]
 
 
+def are_counted(connection: Connection) -> bool:
+    """Say whether the counts are those of the users; reads every user's id."""
+    counted: Counter[int] = Counter()
+    for number, live in connection.execute(select(user_counts.c.number, user_counts.c.live).where(_IS_BLOCK)):
+        counted[number] += live
+    _, changes = _outline(connection)
+    counted.update(changes)
+    block = users.c.id // BLOCK
+    there: dict[int, int] = dict(connection.execute(select(block, func.count()).group_by(block)).tuples().all())
+    return there == {number: live for number, live in counted.items() if live}
+
+
 class _Walk:
     """Numbers in order, with how many users each holds."""
 
@@ -169,6 +182,7 @@ def _outline(connection: Connection) -> tuple[dict[int, int], dict[int, int]]:
     return groups, changes
 
 
+_IS_BLOCK = user_counts.c.level == BLOCKS
 _OUTLINE = union_all(
     select(user_counts.c.level, user_counts.c.number, user_counts.c.live).where(user_counts.c.level == GROUPS),
     select(
