@@ -86,6 +86,14 @@ def test_parameters_that_only_libpq_knows_do_not_reach_the_server() -> None:
     assert target.dsn.startswith("postgresql://u:p@localhost/app?")
 
 
+def test_a_standby_is_never_taken() -> None:
+    assert "target_session_attrs=primary" in parse("postgresql://u:p@localhost/app").dsn
+    assert "target_session_attrs=read-write" in parse("postgresql://localhost/app?target_session_attrs=read-write").dsn
+    for attributes in ("any", "standby", "prefer-standby", "read-only", ""):
+        with pytest.raises(ValueError, match="target_session_attrs"):
+            parse(f"postgresql://u:p@localhost/app?target_session_attrs={attributes}")
+
+
 def test_the_place_names_host_and_database_and_no_password() -> None:
     place = parse("postgresql://somebody:hunter2@db.example.com:5433/accounts").place
     assert place == "PostgreSQL database accounts at db.example.com"

@@ -2,10 +2,10 @@
 
 import asyncio
 import random
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast
-from uuid import uuid4
 
 import asyncpg
 from sqlalchemy import Connection, text
@@ -41,11 +41,11 @@ _RETRY = frozenset({"40001", "40P01"})  # serialization_failure, deadlock_detect
 # turned read-only after a failover; and what a login can be refused with while a server is being set up.
 _TROUBLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58", "XX"})
 _READ_ONLY = "25006"
-# A pooler in transaction mode gives each transaction another connection: nothing may be remembered on one.
-_REMEMBER_NOTHING = {
-    "prepared_statement_cache_size": 0,
-    "prepared_statement_name_func": lambda: f"__ostiary_{uuid4()}__",
-}
+_STANDBY = frozenset({_READ_ONLY, "0A000"})
+"""What a standby answers to who wants to write: 0A000 where the transaction is SERIALIZABLE."""
+# A pooler in transaction mode gives each transaction another connection: nothing may be remembered on one. asyncpg
+# sends a statement without a name again with every execution; under a name it would stay on the server.
+_REMEMBER_NOTHING = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
 _FAILURES = (
     DBAPIError,
     AsyncAdapt_asyncpg_dbapi.Error,  # what a new connection was refused with, where nobody wraps it: past SQLAlchemy
@@ -54,11 +54,41 @@ _FAILURES = (
     PoolTimeoutError,
     asyncpg.PostgresError,
     asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
 )
+# What the kernel is told about our connections: one whose other end vanished without a word is closed after five to
+# eight seconds, whether something waits for an answer on it or it lies in the pool. Not every system knows them all.
+_NOTICE_SILENCE = {"TCP_KEEPIDLE": 5, "TCP_KEEPINTVL": 1, "TCP_KEEPCNT": 3, "TCP_USER_TIMEOUT": 5000}
 
 
 class _Connection(asyncpg.Connection):
-    """Takes leave quickly: SQLAlchemy would wait two seconds for a server that hangs, on top of the time limit."""
+    """Notices a server that vanished, and takes leave quickly.
+
+    SQLAlchemy would wait two seconds for a server that hangs, on top of the time limit.
+    """
+
+    def __init__(self, protocol: Any, transport: asyncio.Transport, *rest: Any) -> None:
+        super().__init__(protocol, transport, *rest)
+        self.is_committing = False
+        connected = transport.get_extra_info("socket")
+        if connected is not None and connected.family != socket.AF_UNIX:
+            connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in _NOTICE_SILENCE.items():
+                if hasattr(socket, name):
+                    connected.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+    def _cancel_current_command(self, waiter: "asyncio.Future[None]", *rest: Any) -> None:
+        """Never cancel a commit, only leave it.
+
+        One that waits for a standby would be finished without it: everybody saw what was written, might be told that
+        it is so, and a failover took it back.
+        """
+        if self.is_committing:
+            self.terminate()
+            if not waiter.done():
+                waiter.set_result(None)
+        else:
+            super()._cancel_current_command(waiter, *rest)  # type: ignore[misc] # it is not in the stubs
 
     async def close(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
         """Say goodbye, or go without."""
@@ -164,6 +194,11 @@ class PostgresDatabase:
                     if problem.keep_writes:
                         await _commit(connection)
                     raise
+                except DBAPIError as error:
+                    if _sqlstate(error) not in _STANDBY:
+                        raise
+                    await connection.invalidate(error)
+                    raise ConnectionError(f"no longer the primary: {_line(error)}") from error
                 await _commit(connection)
                 return result
 
@@ -252,12 +287,16 @@ class _CommitFailed(Exception):  # noqa: N818 - not an error yet: the outcome is
 
 
 async def _commit(connection: AsyncConnection) -> None:
+    driver = cast("_Connection", cast("Connection", connection.sync_connection).connection.driver_connection)
+    driver.is_committing = True
     try:
         await connection.commit()
     except _FAILURES as error:
         if _sqlstate(error) in _RETRY:
             raise  # SERIALIZABLE may refuse as late as this, and says for certain that nothing was kept
         raise _CommitFailed(_line(error)) from error
+    finally:
+        driver.is_committing = False
 
 
 def _sqlstate(error: BaseException) -> str:
@@ -266,7 +305,9 @@ def _sqlstate(error: BaseException) -> str:
 
 
 def _is_lost(error: BaseException) -> bool:
-    if isinstance(error, asyncpg.InterfaceError | ConnectionError):  # from asyncpg itself, past SQLAlchemy
+    # From asyncpg itself, past SQLAlchemy. Internal: none of the hosts is the primary, or the server has said farewell
+    # on a connection and not hung up yet.
+    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | ConnectionError):
         return True
     return (isinstance(error, DBAPIError) and error.connection_invalidated) or _sqlstate(error)[:2] in {"08", "57"}
 
@@ -282,7 +323,7 @@ def _wants_retry(error: BaseException) -> bool:
 
 def _is_trouble(error: BaseException) -> bool:
     """Say whether the server is at fault or out of reach, rather than our statement."""
-    if isinstance(error, OSError | TimeoutError | PoolTimeoutError | asyncpg.InterfaceError) or _is_lost(error):
+    if isinstance(error, OSError | TimeoutError | PoolTimeoutError) or _is_lost(error):
         return True
     state = _sqlstate(error)
     return state[:2] in _TROUBLE_CLASSES or state == _READ_ONLY

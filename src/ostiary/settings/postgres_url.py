@@ -32,6 +32,7 @@ _HOST = re.compile(r"(?:\[[^]]*\]|[^:\[\]]*)(?::(?P<port>[0-9]{0,5}))?")
 _HIGHEST_PORT = 65535
 _TLS = frozenset({"sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword"})
 _UNVERIFIED = frozenset({"disable", "allow", "prefer"})
+_WRITABLE = frozenset({"primary", "read-write"})
 _MODES = _UNVERIFIED | {"require", "verify-ca", "verify-full"}
 
 
@@ -61,6 +62,10 @@ def parse(url: str) -> Target:
     tls = {name: parameters.pop(name) for name in _TLS & parameters.keys()}
     kept = {name: value for name, value in parameters.items() if name not in _IGNORED}
     kept.setdefault("application_name", "ostiary")
+    # Never a standby: it may be behind, and a session that was ended would be accepted. Of several hosts the first
+    # that is no standby is taken.
+    if kept.setdefault("target_session_attrs", "primary") not in _WRITABLE:
+        raise ValueError("has a target_session_attrs that allows a standby, and it must be primary or read-write")
     path = parts.path or "/"
     database = unquote(path.removeprefix("/")) or kept.get("dbname") or kept.get("database") or "the default database"
     return Target(
