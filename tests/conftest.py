@@ -163,10 +163,19 @@ def make_process(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFac
 
 
 def settings_for_tests(data_dir: Path, database_url: str | None, **options: Any) -> Settings:
-    """Settings for a server in this process: limits and failure floor off unless asked for."""
+    """Settings for a server in this process: limits and failure floor off unless asked for.
+
+    It counts in its memory, which goes by the clock that tests move; a store that nodes share has a clock of its own.
+    """
     return Settings.load(
         data_dir=data_dir,
         database_url=database_url,
-        **{"rate_limit": "off", "login_failure_floor": "0s", "access_log": "off", "mail_limit_per_source": _NO_LIMIT}
+        **{
+            "rate_limit": "off",
+            "rate_limit_store": "memory",
+            "login_failure_floor": "0s",
+            "access_log": "off",
+            "mail_limit_per_source": _NO_LIMIT,
+        }
         | options,
     )

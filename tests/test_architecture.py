@@ -32,8 +32,8 @@ BROKEN: list[tuple[Rule, str, str]] = [
     (house.only_the_clock_asks_the_time, "ostiary.users.accounts", "now = datetime.now(UTC)"),
     (house.only_the_clock_asks_the_time, "ostiary.users.accounts", "now = datetime.datetime.utcnow()"),
     (house.only_the_clock_asks_the_time, "ostiary.users.accounts", "now = func.now()"),
-    (house.only_the_clock_asks_the_time, "ostiary.counters", "import time\nnow = time.monotonic()"),
-    (house.only_the_clock_asks_the_time, "ostiary.counters", "from time import perf_counter"),
+    (house.only_the_clock_asks_the_time, "ostiary.counters.windows", "import time\nnow = time.monotonic()"),
+    (house.only_the_clock_asks_the_time, "ostiary.counters.windows", "from time import perf_counter"),
     (house.randomness_is_from_secrets, "ostiary.crypto.opaque", "import random"),
     (house.randomness_is_from_secrets, "ostiary.crypto.opaque", "from random import choice"),
     (house.secrets_are_compared_in_constant_time, "ostiary.sessions.refresh", "ok = row.refresh_hash == presented"),
@@ -117,6 +117,7 @@ def test_no_rule_is_left_out() -> None:
 
 def test_every_folder_can_be_overlooked() -> None:
     folders = Counter(path.parent for path in (ROOT / "src").rglob("*.py"))
+    del folders[ROOT / "src" / "ostiary" / "migrations" / "versions"]  # history only grows
     assert {folder.name: count for folder, count in folders.items() if count > house.MOST_MODULES} == {}
 
 

@@ -23,6 +23,7 @@ from ostiary.audit.sealing.chain import SealingKeys
 from ostiary.audit.worker import AuditWorker
 from ostiary.clock import Clock, SystemClock
 from ostiary.context import App
+from ostiary.counters import Counters, open_store
 from ostiary.crypto.breached import BreachedPasswords
 from ostiary.crypto.passwords import PasswordHasher
 from ostiary.crypto.sealed import Sealer
@@ -103,7 +104,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
     tokens, lifetimes = _tokens(settings, secret, ring), _lifetimes(settings)
     demands = Demands(proven_address=settings.require_verified_email)
     last_uses, key_uses = LastUses(), LastUses()
-    lookup_hash = _lookup_hash(secret)
+    lookup_hash, counters = _lookup_hash(secret), Counters(clock, open_store(settings))
     file = settings.breached_passwords_file
     return App(
         settings=settings,
@@ -122,7 +123,8 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         attempts=Attempts(),
         last_uses=last_uses,
         key_uses=key_uses,
-        mail_limits=_mail_limits(settings, clock, lookup_hash),
+        counters=counters,
+        mail_limits=_mail_limits(settings, counters, lookup_hash),
         lookup_hash=lookup_hash,
         cursors=Cursors(secret.derive_all("cursor")),
         audit_keys=SealingKeys(secret),
@@ -196,9 +198,9 @@ def _hasher(settings: Settings, secret: Secret) -> PasswordHasher:
     return PasswordHasher(peppers=peppers, current_pepper=current)
 
 
-def _mail_limits(settings: Settings, clock: Clock, lookup_hash: Callable[[str], str]) -> MailLimits:
+def _mail_limits(settings: Settings, counters: Counters, lookup_hash: Callable[[str], str]) -> MailLimits:
     per_address, per_source = settings.mail_limit_per_address, settings.mail_limit_per_source
-    return MailLimits(per_address, per_source, clock=clock, lookup_hash=lookup_hash)
+    return MailLimits(per_address, per_source, counters=counters, lookup_hash=lookup_hash)
 
 
 def _lookup_hash(secret: Secret) -> Callable[[str], str]:
@@ -218,6 +220,7 @@ async def start(app: App) -> None:
     await app.db.read(check_durability)
     await upgrade_schema(app.db, app.settings, now=app.clock.now())
     await app.db.write(hold_to_secret, app.secret, app.sealer, now=app.clock.now())
+    await app.counters.start()
 
 
 async def stop(app: App) -> None:
@@ -225,6 +228,7 @@ async def stop(app: App) -> None:
     app.hasher.close()
     if app.breached is not None:
         app.breached.close()
+    await app.counters.stop()
     await app.db.close()
 
 
@@ -295,8 +299,8 @@ def _edge(inner: ASGIApp, app: App, endpoints: tuple[Endpoint, ...]) -> Edge:
     settings, clock = app.settings, app.clock
     per_address = per_user = None
     if settings.rate_limit:
-        per_address = RequestLimit("address", settings.rate_limit_per_address, clock)
-        per_user = RequestLimit("user", settings.rate_limit_per_user, clock)
+        per_address = RequestLimit("address", settings.rate_limit_per_address, app.counters)
+        per_user = RequestLimit("user", settings.rate_limit_per_user, app.counters)
 
     async def identify_caller(token: str) -> Caller:
         if token.startswith(PREFIX):  # no access token does: those begin with an encoded brace

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ostiary.audit.refusals import Refusals
     from ostiary.audit.sealing.chain import SealingKeys
     from ostiary.clock import Clock
+    from ostiary.counters import Counters
     from ostiary.crypto.breached import BreachedPasswords
     from ostiary.crypto.passwords import PasswordHasher
     from ostiary.crypto.sealed import Sealer
@@ -54,6 +55,7 @@ class App:
     attempts: "Attempts"
     last_uses: "LastUses"
     key_uses: "LastUses"
+    counters: "Counters"
     mail_limits: "MailLimits"
     lookup_hash: "Callable[[str], str]"
     """Keyed hash under which something that must not be stored in plain can be found again."""

@@ -109,8 +109,11 @@ def everything(settings: Settings) -> dict[str, Any]:
 def test_models_and_migrations_agree(settings: Settings) -> None:
     assert upgrade(settings)
 
+    # The counters of requests are asked in text alone, and only PostgreSQL has them.
+    options = {"compare_type": True, "include_name": lambda name, *_: name != "request_counts"}
+
     def differences(connection: Connection) -> list[Any]:
-        return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+        return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
     async def compare(database: Database) -> list[Any]:
         return await database.read(differences)

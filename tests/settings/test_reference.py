@@ -41,6 +41,13 @@ def test_password_in_a_database_url_is_masked(url: str, shown: str) -> None:
     assert described["database_url"] == shown
 
 
+def test_passwords_in_a_redis_url_are_masked() -> None:
+    url = "redis+sentinel://u:hunter2@a,b/main?sentinel_password=hunter3"
+    described = {setting.name: setting.value for setting in describe(Settings.load(redis_url=url))}
+    assert described["redis_url"] == "redis+sentinel://u:********@a,b/main?sentinel_password=********"
+    assert described["rate_limit_store"] == "redis"
+
+
 @pytest.mark.parametrize("text", ["150ms", "10s", "15m", "12h", "1d", "30d", "0s"])
 def test_duration_is_written_as_it_is_read(text: str) -> None:
     assert format_duration(parse_duration(text)) == text

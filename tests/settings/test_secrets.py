@@ -54,6 +54,7 @@ def test_no_secret_shows_in_any_text_of_the_settings() -> None:
         secret_key_previous=[GOOD_SECRET + "1"],
         database_url=POSTGRESQL,
         database_owner_url="postgresql://db/x?user=o&password=hunter2",
+        redis_url="redis+sentinel://u:hunter2@a,b/main?sentinel_password=hunter2",
     )
     shown = f"{settings} {settings!r} {describe(settings)}"
     assert GOOD_SECRET not in shown
@@ -66,6 +67,7 @@ def test_no_secret_shows_in_any_text_of_the_settings() -> None:
     [
         {"database_url": "mysql://u:hunter2@h/d"},
         {"database_owner_url": POSTGRESQL},
+        {"redis_url": "redis://u:hunter2@h:port"},
         {"public_url": "https://u:hunter2@h"},
         {"cors_origins": "https://u:hunter2@h"},
         {"host": "https://u:hunter2@h"},

@@ -273,7 +273,7 @@ def test_several_forwarding_lines_are_read_as_one(server: Server) -> None:
 
 def test_counters_take_bounded_memory(limited: MakeLimited, monkeypatch: pytest.MonkeyPatch) -> None:
     """The source longest unheard of is forgotten first."""
-    monkeypatch.setattr("ostiary.edge.limits.SlidingWindows", partial(SlidingWindows, max_keys=3))
+    monkeypatch.setattr("ostiary.counters.counting.SlidingWindows", partial(SlidingWindows, max_keys=3))
     with limited() as server:
         assert statuses(server, LIMIT + 1)[-1] == 429
         for number in range(3):

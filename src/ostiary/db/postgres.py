@@ -282,6 +282,55 @@ async def _translating() -> AsyncIterator[None]:
         raise
 
 
+class DirectConnection:
+    """A connection beside the pool, for a caller who cannot wait for others.
+
+    Opened when first used, and anew after every failure. One statement at a time, each its own transaction.
+    """
+
+    def __init__(self, url: str, *, statement_cache: bool = True) -> None:
+        self._target = parse(url)
+        self._statement_cache = statement_cache
+        self._connection: _Connection | None = None
+
+    async def fetch(self, statement: str, *values: Any) -> Sequence[Row]:
+        """Run one statement; answer the rows it returns.
+
+        Raises Unreachable for whatever goes wrong. Whoever cancels it leaves no half-read connection behind, but cannot
+        know whether the statement was carried out.
+        """
+        try:
+            if self._connection is None or self._connection.is_closed():
+                self._connection = await self._connect()
+            return await self._connection.fetch(statement, *values)  # type: ignore[return-value] # records are tuples
+        except _FAILURES as error:
+            self._drop()
+            raise Unreachable(reason=_line(error)) from error
+        except BaseException:
+            self._drop()
+            raise
+
+    async def close(self) -> None:
+        """Close it; the next use would open it again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            await connection.close()
+
+    async def _connect(self) -> _Connection:
+        return await asyncpg.connect(
+            self._target.dsn,
+            ssl=self._target.ssl,
+            timeout=CONNECT_TIMEOUT_SECONDS,
+            statement_cache_size=100 if self._statement_cache else 0,
+            connection_class=_Connection,
+        )
+
+    def _drop(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+
 class _CommitFailed(Exception):  # noqa: N818 - not an error yet: the outcome is unknown
     """The connection broke while the commit was on its way: it may have happened."""
 

@@ -21,7 +21,7 @@ from ostiary.settings import Settings
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0012"
+HEAD = "0013"
 """The newest revision under `migrations/versions`, written here so that a start need not load Alembic."""
 
 VERSIONS = ("ostiary:migrations/versions",)

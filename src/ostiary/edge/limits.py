@@ -1,11 +1,10 @@
 """Request limits and the bearer token of a request (RL-1)."""
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 
 from starlette.types import Scope
 
-from ostiary.clock import Clock
-from ostiary.counters import SlidingWindows, Verdict
+from ostiary.counters import Counters, Verdict
 from ostiary.durations import Rate
 from ostiary.edge.headers import Policy
 from ostiary.problems import InvalidCredentials, RateLimited
@@ -16,15 +15,22 @@ _COUNTED = "ostiary.counted"
 class RequestLimit:
     """One of the two limits: counts requests under a key and knows how it is called."""
 
-    def __init__(self, name: str, rate: Rate, clock: Clock) -> None:
-        window_seconds = int(rate.window.total_seconds())
-        self.policy = Policy(name, rate.limit, window_seconds)
-        self._windows = SlidingWindows(rate.limit, window_seconds)
-        self._clock = clock
+    def __init__(self, name: str, rate: Rate, counters: Counters) -> None:
+        self._limit = counters.limit(name, rate)
+        self.policy = Policy(name, self._limit.limit, self._limit.window_seconds)
 
-    def count(self, scope: Scope, key: str | int) -> None:
-        """Count a request. Raises RateLimited, whose Retry-After is kept."""
-        verdict: Verdict = self._windows.hit(key, self._clock.monotonic())
+    def count(self, scope: Scope, key: str | int) -> Awaitable[None] | None:
+        """Count a request: at once, or where a store decides, when awaited. Raises RateLimited with its Retry-After."""
+        verdict = self._limit.hit_alone(key)
+        if verdict is None:
+            return self._count_with_others(scope, key)
+        self._note(scope, key, verdict)
+        return None
+
+    async def _count_with_others(self, scope: Scope, key: str | int) -> None:
+        self._note(scope, key, await self._limit.hit(key))
+
+    def _note(self, scope: Scope, key: str | int, verdict: Verdict) -> None:
         scope[_COUNTED] = (*scope.get(_COUNTED, ()), (self.policy, verdict))
         if not verdict.allowed:
             raise RateLimited(

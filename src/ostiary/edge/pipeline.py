@@ -113,7 +113,9 @@ class Edge:
         path = route_path(scope)
         is_limited = path not in self._exempt
         if is_limited and self._per_address is not None:
-            self._per_address.count(scope, source_key)
+            counting = self._per_address.count(scope, source_key)
+            if counting is not None:
+                await counting
         if REFUSAL in scope:
             raise scope[REFUSAL]
         if self._cors is not None and self._cors.is_preflight(scope):
@@ -124,7 +126,9 @@ class Edge:
                 caller = await self._identify(token)
                 put_caller(scope, caller)
                 if self._per_user is not None:
-                    self._per_user.count(scope, caller.user_id)
+                    counting = self._per_user.count(scope, caller.user_id)
+                    if counting is not None:
+                        await counting
         handler = self._lane.handler(scope, path)
         if handler is not None:
             return await handler(Request(scope, receive))

@@ -81,8 +81,9 @@ async def sign_up(
     if app.settings.signup != "open":
         raise SignupClosed
     new = await prepare(app, email=email, username=username, password=password)
+    may_tell = app.settings.signup_privacy and await _may_tell_owner(app, new, source)
     now = app.clock.now()
-    user = await app.db.write(add_newcomer, app, new, origin=origin, source=source, language=language, now=now)
+    user = await app.db.write(add_newcomer, app, new, origin=origin, may_tell=may_tell, language=language, now=now)
     app.metrics.count(SIGNUPS)
     log.info("user_signed_up", user_id=user.id)
     return user
@@ -104,22 +105,37 @@ async def set_up(app: App, *, token: str, email: str, username: str, password: s
 
 @read_committed(why="the unique constraints decide; nothing that was read is relied upon")
 def add_newcomer(
-    connection: Connection, app: App, new: NewUser, *, origin: Origin, source: Source, language: str, now: datetime
+    connection: Connection, app: App, new: NewUser, *, origin: Origin, may_tell: bool, language: str, now: datetime
 ) -> User:
-    """Add somebody who signs up, with the mail that lets him prove his address. Raises EmailTaken, UsernameTaken."""
+    """Add somebody who signs up, with the mail that lets him prove his address. Raises EmailTaken, UsernameTaken.
+
+    `may_tell` says whether the owner of an address that is taken may have a mail.
+    """
     try:
         user = add_with_password(connection, new, is_superuser=False, now=now)
     except EmailTaken:
         if not app.settings.signup_privacy:
             raise
-        return _tell_owner(connection, app, new, origin=origin, source=source, now=now)
+        return _tell_owner(connection, app, new, origin=origin, may_tell=may_tell, now=now)
     mail_verification(connection, app, user, language=language, now=now)
     record(connection, Event.USER_SIGNED_UP, origin, user_id=user.id, now=now)
     return user
 
 
+async def _may_tell_owner(app: App, new: NewUser, source: Source) -> bool:
+    """Count the mail that tells the owner of a taken address. Where it is free as much is done, and nobody is counted.
+
+    Should it be taken the moment after, its new owner gets no mail: he has just been there himself.
+    """
+    email_key = canonical_email(new.email)
+    if await app.db.read(user_by_email_key, email_key) is None:
+        await app.mail_limits.pretend(address=email_key)
+        return False
+    return await app.mail_limits.allowed(address=email_key, source=source.key)
+
+
 def _tell_owner(
-    connection: Connection, app: App, new: NewUser, *, origin: Origin, source: Source, now: datetime
+    connection: Connection, app: App, new: NewUser, *, origin: Origin, may_tell: bool, now: datetime
 ) -> User:
     """Answer whoever signs up with an address that is taken like anybody else, and tell its owner (SU-3)."""
     email_key = canonical_email(new.email)
@@ -127,7 +143,7 @@ def _tell_owner(
     user = pretend_to_add_user(connection, email=new.email, username=new.username, now=now)
     if owner is None:  # he was gone again a moment later
         return user
-    if app.mail_limits.allowed(address=email_key, source=source.key):
+    if may_tell:
         language = choose_language(language_of(connection, owner.id))
         message = AddressTaken(username=owner.username)
         enqueue(connection, message, to=owner.email, language=language, user_id=owner.id, sealer=app.sealer, now=now)

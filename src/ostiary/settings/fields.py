@@ -9,6 +9,7 @@ from ostiary.crypto.secret import LEAST_BYTES
 from ostiary.settings import values
 from ostiary.settings.declaration import Topic, length, setting
 from ostiary.settings.mail_url import MailboxText, MailURL
+from ostiary.settings.redis_url import RedisURL
 
 _RATE = "a rate such as `100/minute`, `1000/hour`, `3/15minutes` or `5/10s`; at least 1, in a window of 1s to 24h"
 _POSTGRESQL = "`postgresql://user:password@host/database`"
@@ -63,6 +64,15 @@ class Fields(BaseSettings):
         "Prepared statements on PostgreSQL; off for pgbouncer before 1.21 in transaction mode.",
         Topic.STORAGE,
         "`on` or `off`",
+    )
+    redis_url: RedisURL | None = setting(
+        None,
+        "A Redis or Valkey in which all servers count requests and mails against the limits.",
+        Topic.STORAGE,
+        "`redis://user:password@host:port/number`, `rediss://…` with TLS, or"
+        " `redis+sentinel://user:password@host:port,host:port/service/number`",
+        shown="none",
+        secret=True,
     )
     workers: values.WholeNumber = setting(
         1, "Server processes.", Topic.STORAGE, "`1`: several processes need PostgreSQL and a later release"
@@ -194,6 +204,15 @@ class Fields(BaseSettings):
         "100/minute", "Requests from one address.", Topic.LIMITS, _RATE
     )
     rate_limit_per_user: values.RequestRate = setting("1000/hour", "Requests of one user.", Topic.LIMITS, _RATE)
+    rate_limit_store: Annotated[Literal["auto", "memory", "database", "redis"], BeforeValidator(values.parse_word)] = (
+        setting(
+            "auto",
+            "Where requests and mails are counted: in each server's memory, or for all servers together. Auto is Redis"
+            " where there is one, else the database if it is PostgreSQL, else memory.",
+            Topic.LIMITS,
+            "`auto`, `memory`, `database` (PostgreSQL) or `redis` (with `redis_url`)",
+        )
+    )
     login_failure_floor: values.Length = length(
         "150ms", "No failed login is answered earlier than this.", Topic.LIMITS, least="0s", most="5s"
     )

@@ -173,6 +173,21 @@ class Settings(Fields):
             )
         return value
 
+    @field_validator("rate_limit_store")
+    @classmethod
+    def _choose_rate_limit_store(cls, value: str, info: ValidationInfo) -> str:
+        """Work `auto` out, so that what is in force can be seen."""
+        has_redis = info.data.get("redis_url") is not None
+        if value == "auto":
+            return "redis" if has_redis else "memory" if _on_sqlite(info.data) else "database"
+        if value == "redis" and "redis_url" in info.data and not has_redis:
+            raise ValueError(f"is redis, which needs {variable('redis_url')}")
+        if value == "database" and _on_sqlite(info.data):
+            raise ValueError(
+                "is database, which is for PostgreSQL: with SQLite there is one server only, and its memory"
+            )
+        return value
+
     @field_validator("api_docs", mode="before")
     @classmethod
     def _derive_api_docs(cls, value: object, info: ValidationInfo) -> object:

@@ -100,7 +100,7 @@ async def request_email_change(
     has is refused where sign-up would tell as well; in privacy mode the answer is the same for every address (SU-3).
     Raises EmailTaken.
     """
-    if not app.mail_limits.allowed(address=canonical_email(new_email), source=source.key):
+    if not await app.mail_limits.allowed(address=canonical_email(new_email), source=source.key):
         log.info("email_change_swallowed", user_id=user_id)
         return
     try:

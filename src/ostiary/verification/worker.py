@@ -64,7 +64,7 @@ class AskedMails:
         while app.upkeep_lease.is_held and (requests := await app.db.read(waiting, limit=AT_ONCE)):
             for request in requests:
                 # Counted whatever comes of it, and outside the transaction, which may run twice.
-                allowed = app.mail_limits.allowed(address=request.email_key, source=request.source)
+                allowed = await app.mail_limits.allowed(address=request.email_key, source=request.source)
                 try:
                     await app.db.write(answer, app, request, allowed=allowed, now=app.clock.now())
                 except Unreachable:

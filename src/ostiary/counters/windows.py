@@ -12,8 +12,8 @@ from collections.abc import Hashable
 from math import floor
 from typing import NamedTuple
 
-_SLOTS = 60
-_REACH = _SLOTS + 1
+SLOTS = 60
+REACH = SLOTS + 1
 """A request is forgotten when this many slots have begun since the one it counts in."""
 
 
@@ -60,7 +60,7 @@ class SlidingWindows:
     def hit(self, key: Hashable, now: float) -> Verdict:
         """Serve or refuse a request of this key at the moment `now`, in seconds of a monotonic clock."""
         # In sixtieths of a second slots begin at whole numbers, so no rounding can make a slot longer than another.
-        tick = floor(now * _SLOTS)
+        tick = floor(now * SLOTS)
         slot = tick // self.window_seconds
 
         line = self._lines.get(key)
@@ -70,7 +70,7 @@ class SlidingWindows:
         else:
             self._lines.move_to_end(key)
         slots = line.slots
-        while slots and slots[0] <= slot - _REACH:
+        while slots and slots[0] <= slot - REACH:
             line.served -= slots[1]
             del slots[:2]
 
@@ -82,14 +82,14 @@ class SlidingWindows:
             else:
                 slots.append(slot)
                 slots.append(1)
-        ticks_to_wait = (slots[0] + _REACH) * self.window_seconds - tick
-        return Verdict(allowed, self.limit - line.served, -(-ticks_to_wait // _SLOTS))
+        ticks_to_wait = (slots[0] + REACH) * self.window_seconds - tick
+        return Verdict(allowed, self.limit - line.served, -(-ticks_to_wait // SLOTS))
 
     def _make_room(self, slot: int) -> None:
         """Forget up to two idle keys, so that they go faster than new ones come, and one more if there is no room."""
         for _ in range(2):
             oldest = next(iter(self._lines.values()), None)
-            if oldest is not None and oldest.slots[-2] <= slot - _REACH:
+            if oldest is not None and oldest.slots[-2] <= slot - REACH:
                 self._lines.popitem(last=False)
         if len(self._lines) >= self._max_keys:
             self._lines.popitem(last=False)

@@ -1,0 +1,133 @@
+"""While the store is away each server limits by itself at the same numbers: never open, never closed, never slow."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from tests.counters.conftest import PER_ADDRESS, Nodes
+from tests.counters.hammering import hammer, new_address, served
+from tests.sessions.beside import rows
+from tests.sessions.waiting import wait_until
+
+HALF_A_SECOND = 0.5
+SLACK = 5
+
+
+@contextmanager
+def store_away(nodes: Nodes, how: str) -> Iterator[list[Any]]:
+    """Take the store away for a while; answers the log of it, complete when all have found the store again."""
+    leave, come_back = {
+        "hangs": (nodes.store.pause, nodes.store.resume),
+        "stops": (nodes.store.stop, nodes.store.start),
+    }[how]
+    with capture_logs() as lines:
+        leave()
+        try:
+            yield lines
+        finally:
+            come_back()
+        wait_until(lambda: nodes.are_together)
+
+
+def serve_exactly_the_limit(nodes: Nodes) -> bool:
+    """Whether nodes that are together serve an address its limit; tried again where one of them lost the store."""
+    for _ in range(5):
+        wait_until(lambda: nodes.are_together)
+        before = nodes.fallbacks
+        number = served(hammer(nodes.servers, 3 * PER_ADDRESS, new_address()))
+        if nodes.fallbacks == before:
+            return number == PER_ADDRESS
+    pytest.fail("this machine is too busy: the store is away again and again")
+
+
+def events(lines: list[Any]) -> list[str]:
+    return [line["event"] for line in lines if line["event"].startswith("counter_store")]
+
+
+@pytest.fixture(params=["hangs", "stops"])
+def how(request: pytest.FixtureRequest, nodes: Nodes) -> str:
+    if request.param == "stops" and nodes.valkey is None:
+        return "hangs"  # the server is all tests' own; what happens to a table alone is below
+    return str(request.param)
+
+
+@pytest.mark.rule("RL-3")
+def test_each_node_limits_by_itself_and_together_again_later(nodes: Nodes, how: str) -> None:
+    address = new_address()
+    assert serve_exactly_the_limit(nodes)
+    assert served(hammer(nodes.servers, 10, address)) == 10
+    before = nodes.fallbacks
+    with store_away(nodes, how) as lines:
+        for server in nodes.servers:
+            began_at = time.monotonic()
+            answers = hammer([server], PER_ADDRESS + 10, address)
+            assert time.monotonic() - began_at < SLACK * HALF_A_SECOND
+            assert served(answers) == PER_ADDRESS - 5, "what it has served before counts"
+            assert served(hammer([server], 3, new_address())) == 3
+    assert all(number > past for number, past in zip(nodes.fallbacks, before, strict=True))
+    assert set(events(lines)) == {"counter_store_away", "counter_store_back"}
+    assert len(events(lines)) == 2 * (sum(nodes.fallbacks) - sum(before)), "once each way"
+    assert serve_exactly_the_limit(nodes)
+
+
+@pytest.mark.rule("RL-3", "ST-2")
+def test_an_emptied_store_is_a_fresh_window(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ostiary.counters.counting.PATIENCE_SECONDS", 20.0)
+    wait_until(lambda: nodes.are_together)
+    before, address = nodes.fallbacks, new_address()
+    assert served(hammer(nodes.servers, 60, address)) == PER_ADDRESS
+    if nodes.valkey is not None:
+        nodes.valkey.flush()
+        nodes.valkey.ask("SCRIPT FLUSH")
+    else:
+        rows(nodes.servers[0].settings, "TRUNCATE request_counts")
+    assert served(hammer(nodes.servers, 120, address)) == PER_ADDRESS
+    assert nodes.fallbacks == before
+
+
+@pytest.mark.rule("RL-3")
+def test_a_store_that_refuses_is_a_store_that_is_away(nodes: Nodes) -> None:
+    def refuse() -> None:
+        if nodes.valkey is not None:
+            nodes.valkey.ask("CONFIG SET maxmemory 1")
+        else:
+            rows(nodes.servers[0].settings, "ALTER TABLE request_counts RENAME TO elsewhere")
+
+    def relent() -> None:
+        if nodes.valkey is not None:
+            nodes.valkey.ask("CONFIG SET maxmemory 0")
+        else:
+            rows(nodes.servers[0].settings, "ALTER TABLE elsewhere RENAME TO request_counts")
+
+    wait_until(lambda: nodes.are_together)
+    before = nodes.fallbacks
+    refuse()
+    try:
+        for server in nodes.servers:
+            assert served(hammer([server], PER_ADDRESS + 10, new_address())) == PER_ADDRESS
+    finally:
+        relent()
+    wait_until(lambda: nodes.are_together)
+    assert all(number > past for number, past in zip(nodes.fallbacks, before, strict=True))
+    assert serve_exactly_the_limit(nodes)
+
+
+@pytest.mark.rule("RL-3")
+def test_connections_that_were_cut_are_made_anew(nodes: Nodes) -> None:
+    """As a restart of the store does, or a firewall: one node may count alone for a second."""
+    address = new_address()
+    if nodes.valkey is not None:
+        nodes.valkey.ask("CLIENT KILL TYPE normal SKIPME yes")
+    else:
+        rows(
+            nodes.servers[0].settings,
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND pid <> pg_backend_pid()",
+        )
+    assert served(hammer(nodes.servers, 10, address)) == 10
+    wait_until(lambda: nodes.are_together)
+    assert serve_exactly_the_limit(nodes)
