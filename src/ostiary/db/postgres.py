@@ -118,9 +118,13 @@ class PostgresDatabase:
                 connection_class=_Connection,
             )
             # Asked for, not given as a parameter of the connection: a pooler refuses those that it does not know.
-            await connection.execute(
-                f"SET idle_in_transaction_session_timeout = '{IDLE_LIMIT}'", timeout=CONNECT_TIMEOUT_SECONDS
-            )
+            try:
+                await connection.execute(
+                    f"SET idle_in_transaction_session_timeout = '{IDLE_LIMIT}'", timeout=CONNECT_TIMEOUT_SECONDS
+                )
+            except BaseException:  # whoever gives up waiting leaves no connection behind
+                connection.terminate()
+                raise
             return connection
 
         self._engine = create_async_engine(
