@@ -174,7 +174,6 @@ def next_user_id(settings: Settings) -> int:
     return write(settings, sign_up)
 
 
-@pytest.mark.any_engine
 @pytest.mark.rule("ST-3")
 def test_every_table_is_saved_or_left_out_for_a_reason(settings: Settings) -> None:
     made(settings)

@@ -50,7 +50,7 @@ def back_up(
 
     async def run() -> Header:
         async with opened(settings) as database:
-            return await save_to(target, database, settings, force=force, now=now)
+            return await save_to(target, database, settings, force=force or file is None, now=now)
 
     header = asyncio.run(run())
     total = sum(header.rows.values())

@@ -72,7 +72,7 @@ async def _move(file: Path, source: Settings, target: Settings) -> _Moved:
     database = SQLiteDatabase(file, sharing=Sharing.WITH_NOBODY)
     try:
         try:
-            await save_to(backup, database, source, force=False, now=now)
+            await save_to(backup, database, source, force=True, now=now)
         except Unreachable as problem:
             if "locked" in problem.reason:
                 raise Misconfigured(
