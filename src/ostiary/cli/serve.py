@@ -16,6 +16,7 @@ from fastapi import FastAPI
 
 from ostiary.app import create_app
 from ostiary.cli.options import DatabaseURL, DataDir, naming
+from ostiary.cli.readiness import tell_ready
 from ostiary.context import App
 from ostiary.db import Misconfigured
 from ostiary.edge.connections import Connections, raise_open_files
@@ -131,6 +132,7 @@ async def _greet(application: FastAPI) -> None:
     if app.settings.api_docs:
         lines += ["", f"API reference: {app.settings.public_url}/docs"]
     print("\n".join(lines), flush=True)  # noqa: T201 - said to whoever started it, not to the log
+    tell_ready()
 
 
 def first_steps(base: str) -> list[str]:
