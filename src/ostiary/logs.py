@@ -5,8 +5,9 @@ import logging
 import re
 import sys
 import unicodedata
+from collections.abc import Callable
 from contextvars import ContextVar
-from typing import Any, TextIO
+from typing import Any, TextIO, cast
 
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
@@ -34,6 +35,41 @@ _quote = json.encoder.encode_basestring_ascii
 _encode = json.JSONEncoder(default=repr, check_circular=False).encode
 
 
+class ForgivingStream:
+    """The log's stream. A line that cannot be written is lost, and counted: nothing that is served depends on it.
+
+    FL-2: a disk is full, or whoever reads at the other end of a pipe is gone. Once it works again, a line says how many
+    are missing; some of these may still have come from a buffer.
+    """
+
+    def __init__(self, stream: TextIO, missing: Callable[[int], str]) -> None:
+        self._stream = stream
+        self._missing = missing
+        self._lost = 0
+        self._has_failed = False
+
+    def write(self, text: str) -> int:
+        """Write a line, or do without."""
+        try:
+            return self._stream.write(text)
+        except OSError:
+            self._lost += 1
+            self._has_failed = True
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or do without."""
+        has_failed, self._has_failed = self._has_failed, False
+        try:
+            self._stream.flush()
+            if self._lost and not has_failed:
+                self._stream.write(f"{self._missing(self._lost)}\n")
+                self._stream.flush()
+                self._lost = 0
+        except OSError:
+            self._lost += not has_failed
+
+
 def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     """Set up the process's log, for our own lines and those of the libraries. For programs, not for `create_app`."""
     stream = stream or sys.stderr
@@ -49,13 +85,22 @@ def configure_logging(settings: Settings, stream: TextIO | None = None) -> None:
     render: list[Processor] = [render_json]
     if not as_json:
         render = [escape_controls, structlog.dev.ConsoleRenderer(colors=stream.isatty(), pad_event_to=24)]
+    steps = [*shared, *render]
+
+    def missing(count: int) -> str:
+        event: Any = {"event": "log_lines_lost", "count": count}
+        for step in steps:
+            event = step(None, "warning", event)
+        return str(event)
+
+    forgiving = cast("TextIO", ForgivingStream(stream, missing))
     structlog.configure(
-        processors=[*shared, *render],
+        processors=steps,
         wrapper_class=_logger_class(level, as_json=as_json),
-        logger_factory=structlog.WriteLoggerFactory(stream),
+        logger_factory=structlog.WriteLoggerFactory(forgiving),
         cache_logger_on_first_use=True,
     )
-    handler = logging.StreamHandler(stream)
+    handler = logging.StreamHandler(forgiving)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared, processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *render]
