@@ -132,6 +132,15 @@ class Process:
         for line in self._process.stdout:
             self.printed += line
 
+    def wait(self) -> int:
+        """Wait until it ends by itself; answer its exit code."""
+        assert self._process is not None
+        assert self._process.stdout is not None
+        code = self._process.wait(START_SECONDS)
+        with closing(self._process.stdout):
+            self._process = None
+        return code
+
     def kill(self) -> None:
         self._end(signal.SIGKILL)
 

@@ -16,6 +16,12 @@ from tests.server import Process
 from tests.sessions.beside import rows
 from tests.users.test_counting import assert_true
 
+ENVIRONMENT = {
+    "OSTIARY_PUBLIC_URL": "http://localhost:8000",  # tokens name it, and each start takes another port
+    "OSTIARY_RATE_LIMIT": "off",
+    "OSTIARY_MAIL_LIMIT_PER_SOURCE": "1000000/hour",
+}
+"""What servers under test are started with."""
 READY_SECONDS = 2.0
 """What FL-1 allows."""
 SLACK = 5

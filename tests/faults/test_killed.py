@@ -13,7 +13,7 @@ from ostiary.clock import SystemClock
 from ostiary.login.deactivation import deactivate_user
 from tests.conftest import MakeProcess, NewDatabase, settings_for_tests
 from tests.faults.figures import Figures
-from tests.faults.intact import READY_SECONDS, assert_intact, start_in_time
+from tests.faults.intact import ENVIRONMENT, READY_SECONDS, assert_intact, start_in_time
 from tests.ledger import Ledger
 from tests.parts.postgres import Postgres
 from tests.people import newcomer, refresh, sign_up, signed_in
@@ -21,13 +21,6 @@ from tests.server import Process, Server
 from tests.sessions.answers import assert_refused
 from tests.sessions.beside import write
 from tests.sessions.waiting import wait_until
-
-ENVIRONMENT = {
-    "OSTIARY_PUBLIC_URL": "http://localhost:8000",  # tokens name it, and each start takes another port
-    "OSTIARY_RATE_LIMIT": "off",
-    "OSTIARY_MAIL_LIMIT_PER_SOURCE": "1000000/hour",
-    "OSTIARY_LOG_LEVEL": "error",
-}
 
 
 @pytest.mark.rule("FL-1", "ST-1", "ST-2")
