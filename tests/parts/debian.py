@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-SEARCH = os.pathsep.join([os.environ.get("PATH", os.defpath), "/usr/local/sbin", "/usr/sbin"])
-"""Daemons lie in sbin, which is on the PATH of few users."""
+POSTGRESQL = Path("/usr/lib/postgresql")
+"""Where Debian keeps the programs of PostgreSQL, by version."""
 POLICY = Path("/usr/sbin/policy-rc.d")
 """What Debian's packages ask before they start a daemon: 101 is no."""
 
@@ -33,7 +33,14 @@ def installed(*names: str, package: str = "") -> Path:
 
 
 def _find(names: tuple[str, ...]) -> Path | None:
-    on_path = next(filter(None, (shutil.which(name, path=SEARCH) for name in names)), None)
+    # Daemons lie in sbin, which is on the PATH of few users, and PostgreSQL, the oldest first, on nobody's.
+    places = [
+        os.environ.get("PATH", os.defpath),
+        "/usr/local/sbin",
+        "/usr/sbin",
+        *map(str, sorted(POSTGRESQL.glob("*/bin"))),
+    ]
+    on_path = next(filter(None, (shutil.which(name, path=os.pathsep.join(places)) for name in names)), None)
     return Path(on_path) if on_path else None
 
 

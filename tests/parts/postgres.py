@@ -108,7 +108,7 @@ class Postgres:
         """
         self.binaries = binaries or list(available().values())[-1]
         self.port = free_port()
-        self._identity = _identity()
+        self._identity = identity()
         self._in_memory = in_memory and MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > MEMORY_BYTES
         self._environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
 
@@ -173,12 +173,12 @@ class Postgres:
     def pause(self) -> None:
         """Freeze all its processes: connections stay open and nothing answers, as with a machine that hangs."""
         self._server.send_signal(signal.SIGSTOP)  # first, so that it starts no process that we miss
-        for child in _children(self._server.pid):
+        for child in children(self._server.pid):
             _signal(child, signal.SIGSTOP)
 
     def resume(self) -> None:
         """Let a paused server go on."""
-        for child in _children(self._server.pid):
+        for child in children(self._server.pid):
             _signal(child, signal.SIGCONT)
         self._server.send_signal(signal.SIGCONT)
 
@@ -237,7 +237,7 @@ def _database_name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def _identity() -> Identity:
+def identity() -> Identity:
     """Whom the server runs as: PostgreSQL refuses to be root, so root gives it to another user."""
     if os.geteuid() != 0:
         return {}
@@ -273,7 +273,7 @@ def _start_keeper(*places: Path) -> "subprocess.Popen[bytes]":
     )
 
 
-def _children(parent: int) -> list[int]:
+def children(parent: int) -> list[int]:
     """List the processes of a server: each leads a process group of its own, so the group cannot be signalled."""
     children = []
     for stat in Path("/proc").glob("[0-9]*/stat"):
