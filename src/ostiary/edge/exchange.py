@@ -7,6 +7,8 @@ two messages.
 
 import asyncio
 import enum
+import socket
+import struct
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
@@ -21,6 +23,12 @@ if TYPE_CHECKING:
 
 REFUSAL = "ostiary.refusal"
 """Where a request that cannot be read says in its scope how it is refused; the edge raises it."""
+
+
+_INTERNET = (socket.AF_INET, socket.AF_INET6)
+_NOTSENT_LOWAT: int | None = getattr(socket, "TCP_NOTSENT_LOWAT", None)  # not on every platform
+_UNSENT_BYTES = 64 * 1024
+_AT_ONCE = struct.pack("ii", 1, 0)
 
 
 class Stage(enum.Enum):
@@ -61,6 +69,23 @@ class WayOut:
         self.write = transport.write
         self.is_closing = transport.is_closing
         self.close = end
+
+
+def keep_little_unsent(connection: socket.socket | None) -> None:
+    """Let the system take no more of an answer than the client is about to get.
+
+    Linux would take megabytes, in memory that is no process's, and who does not read would look as if he had.
+    """
+    if connection is not None and connection.family in _INTERNET and _NOTSENT_LOWAT is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, _NOTSENT_LOWAT, _UNSENT_BYTES)
+
+
+def cut_off(transport: asyncio.Transport) -> None:
+    """Reset a connection: the system would go on for minutes to deliver to a client who does not read."""
+    connection: socket.socket | None = transport.get_extra_info("socket")
+    if connection is not None and connection.family in _INTERNET:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _AT_ONCE)
+    transport.abort()
 
 
 def sent_whole(scope: Scope, status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes | memoryview) -> bool:

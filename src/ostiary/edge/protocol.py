@@ -16,7 +16,7 @@ from uvicorn.protocols.http.flow_control import HIGH_WATER_LIMIT
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from ostiary.edge.exchange import REFUSAL, Exchange, Stage, WayOut
+from ostiary.edge.exchange import REFUSAL, Exchange, Stage, WayOut, cut_off, keep_little_unsent
 from ostiary.problems import HeadersTooLarge, MalformedRequest, Problem, RequestTimeout, Unavailable, URITooLong
 from ostiary.web.body import EXCHANGE
 
@@ -80,6 +80,7 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Take a new connection, if there is a place for it."""
         super().connection_made(transport)
+        keep_little_unsent(transport.get_extra_info("socket"))
         self._way_out = WayOut(transport, self._end)
         too_many = len(self.connections) - self._limits.connections
         if too_many > self._limits.refused_at_once:
@@ -367,7 +368,7 @@ class Protocol(HttpToolsProtocol):
         elif stage is Stage.BODY:
             self.refuse(RequestTimeout())
         elif stage in {Stage.READER, Stage.LEAVING}:
-            self.transport.abort()
+            cut_off(self.transport)
         else:
             self.transport.close()
 
