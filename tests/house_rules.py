@@ -27,6 +27,7 @@ FOUNDATION = (
     "metrics",
     "problems",
     "settings",
+    "tracing",
     "web",
 )
 LEVELS: tuple[tuple[str, ...], ...] = (
@@ -70,6 +71,7 @@ THREADS_ALLOWED = {
     "ostiary.db.sqlite",
     "ostiary.crypto.workers",
     "ostiary.mail.worker",
+    "ostiary.tracing.switch",  # sending what waits, at the end
     "ostiary.upkeep",
 }
 THREADS = {"Thread", "ThreadPoolExecutor", "ProcessPoolExecutor", "Timer", "to_thread", "run_in_executor"}

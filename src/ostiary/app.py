@@ -4,6 +4,7 @@ import hashlib
 import hmac
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -58,6 +59,7 @@ from ostiary.sessions.rotation import Lifetimes
 from ostiary.sessions.tokens import Tokens
 from ostiary.settings import Settings, is_loopback
 from ostiary.settings.mail_url import FILES
+from ostiary.tracing.switch import Tracing
 from ostiary.upkeep import EVERY_SECONDS, UPKEEP, Upkeep, let_go, renew_keys
 from ostiary.users import routes as users_routes
 from ostiary.users.listing import list_pages, read_users
@@ -245,21 +247,21 @@ def create_app(
     """
     if settings.mail_templates_dir is not None:
         _outgoing(settings).check()
-    app = build(settings, clock=clock)
+    tracing, plain = Tracing(settings), build(settings, clock=clock)
+    app = tracing.app(plain)
     upkeep = Upkeep(app, every_seconds=upkeep_every_seconds)
     asked_mails = AskedMails(app, every_seconds=mail_every_seconds)
-    mail = MailWorker(
-        app.db, app.sealer, app.clock, lambda: _outgoing(settings), app.metrics, every_seconds=mail_every_seconds
-    )
+    load, every = partial(_outgoing, settings), mail_every_seconds
+    mail = MailWorker(app.db, app.sealer, app.clock, load, app.metrics, every_seconds=every, span=tracing.span)
     audit = AuditWorker(
         app.db, app.audit_keys, app.refusals, app.upkeep_lease, app.clock, settings.data_dir, app.metrics.jobs
     )
     metrics = MetricsPlace(app)
-    parts = (metrics, asked_mails, mail, upkeep, audit)  # the last one seals what the others have recorded
+    parts = (metrics, asked_mails, mail, upkeep, audit, tracing)  # the last two take up what the others have done
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        await start(app)
+        await start(plain)
         await renew_keys(app)
         await app.upkeep_lease.hold()
         for part in parts:
@@ -271,14 +273,13 @@ def create_app(
             for part in parts:
                 await part.stop()
             await let_go(app)
-            await stop(app)
+            await stop(plain)
 
     endpoints: tuple[Endpoint, ...] = (*ENDPOINTS, *page_endpoints(), *metrics.endpoints)
     if settings.api_docs:
         endpoints += reference_endpoints(ENDPOINTS, public_url=settings.public_url)
-    application = Application(endpoints, edge=lambda inner: _edge(inner, app, endpoints), lifespan=lifespan)
-    application.state.ostiary = app
-    application.state.metrics = metrics
+    application = Application(endpoints, edge=lambda inner: _edge(inner, app, endpoints, tracing), lifespan=lifespan)
+    application.state.ostiary, application.state.metrics, application.state.tracing = app, metrics, tracing
     return application
 
 
@@ -294,7 +295,7 @@ def _outgoing(settings: Settings) -> "Outgoing":
     return Outgoing(settings)
 
 
-def _edge(inner: ASGIApp, app: App, endpoints: tuple[Endpoint, ...]) -> Edge:
+def _edge(inner: ASGIApp, app: App, endpoints: tuple[Endpoint, ...], tracing: Tracing) -> Edge:
     """Put the HTTP edge around everything."""
     settings, clock = app.settings, app.clock
     per_address = per_user = None
@@ -307,7 +308,7 @@ def _edge(inner: ASGIApp, app: App, endpoints: tuple[Endpoint, ...]) -> Edge:
             return await app.key_callers(read_key(token))
         return await app.callers(await app.tokens.read_access(token, now=clock.now()))
 
-    return Edge(
+    return tracing.edge(
         inner,
         endpoints=endpoints,
         identify=identify_caller,

@@ -10,6 +10,15 @@ from ostiary.durations import Rate
 from ostiary.settings import Settings
 from tests.settings.loading import POSTGRESQL, mistakes_of, variables
 
+WATCHING: dict[str, object] = {
+    "metrics_host": "127.0.0.1",
+    "metrics_port": None,
+    "metrics_token": None,
+    "trace_endpoint": None,
+    "trace_percent": 100,
+}
+"""Nothing is told to anybody unless it is asked for (LA-4)."""
+
 
 def test_defaults_are_those_of_the_architecture(tmp_path: Path) -> None:
     settings = Settings.load()
@@ -55,11 +64,8 @@ def test_defaults_are_those_of_the_architecture(tmp_path: Path) -> None:
         "log_format": "auto",
         "log_level": "info",
         "access_log": True,
-        "metrics_host": "127.0.0.1",
-        "metrics_port": None,
-        "metrics_token": None,
     }
-    assert {name: getattr(settings, name) for name in Settings.model_fields} == expected
+    assert {name: getattr(settings, name) for name in Settings.model_fields} == expected | WATCHING
     assert settings.sqlite_file == tmp_path / "ostiary-data" / "ostiary.db"
 
 

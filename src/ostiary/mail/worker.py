@@ -29,6 +29,7 @@ from ostiary.mail.outbox import (
 from ostiary.mail.transport import Postponed, Refused, ServerAway, Session
 from ostiary.metrics.declared import MAILS
 from ostiary.metrics.figures import Metrics
+from ostiary.tracing.switch import MakeSpan, no_span
 
 if TYPE_CHECKING:
     from ostiary.mail.outgoing import Outgoing
@@ -61,12 +62,14 @@ class MailWorker:
         metrics: Metrics,
         *,
         every_seconds: float = EVERY_SECONDS,
+        span: MakeSpan = no_span,
     ) -> None:
         self._db = db
         self._sealer = sealer
         self._clock = clock
         self._load = load
         self._metrics = metrics
+        self._span = span
         self._every_seconds = every_seconds
         self._outgoing: Outgoing | None = None
         self._stopping = asyncio.Event()
@@ -123,7 +126,9 @@ class MailWorker:
             if waiting:
                 async with self._open(outgoing) as session:
                     while waiting and self._may_go_on(end):
-                        delivered += await self._deliver(outgoing, session, waiting.pop(0))
+                        mail = waiting.pop(0)
+                        with self._span("deliver mail", {"ostiary.message": mail.message}):
+                            delivered += await self._deliver(outgoing, session, mail)
         except ServerAway as away:
             if not delivered:
                 raise

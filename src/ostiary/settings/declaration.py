@@ -22,6 +22,7 @@ class Topic(StrEnum):
     BROWSERS = "Browsers"
     LOGS = "Logs"
     METRICS = "Metrics"
+    TRACES = "Traces"
 
 
 def setting(

@@ -260,3 +260,19 @@ class Fields(BaseSettings):
         shown="none: without it and `metrics_port` there are no metrics",
         secret=True,
     )
+
+    trace_endpoint: values.WebOrigin | None = setting(
+        None,
+        "An OpenTelemetry collector that takes traces (OTLP over HTTP, at `/v1/traces`); needs `ostiary[otel]`.",
+        Topic.TRACES,
+        "`http://host:port` or `https://host:port`; no path, no user",
+        shown="none: nothing is traced",
+    )
+    trace_percent: values.WholeNumber = setting(
+        100,
+        "How many of 100 requests are traced, where no trusted proxy has decided it.",
+        Topic.TRACES,
+        "a number from 1 to 100",
+        ge=1,
+        le=100,
+    )
