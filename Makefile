@@ -23,7 +23,7 @@ PYTEST := $(BIN)/python -m pytest
 LOCK := pyproject.toml uv.lock tools/bootstrap.py
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check fmt docs bench bench-report
+.PHONY: help run test check fmt docs bench bench-report chaos
 
 ##@ Use
 run: .venv/.for-run ## Start the server on http://localhost:8000 (ARGS="--port 9000" passes options)
@@ -59,6 +59,9 @@ bench: .venv-bench/.ready ## Measure beside PocketBase and write docs/benchmarks
 
 bench-report: .venv-bench/.ready ## Write the page and the plots of docs/benchmarks/ again, without measuring
 	@.venv-bench/bin/python -m tools.bench --report
+
+chaos: .venv/.for-dev ## Pull every plug many times and write docs/reliability/ (ARGS="--quick", "--only killed", "--help")
+	@$(BIN)/python -m tools.chaos $(ARGS)
 
 ##@ Other
 help: ## Print this

@@ -11,6 +11,7 @@ from typing import NamedTuple
 import httpx
 import pytest
 
+from tests.faults.figures import Figures
 from tests.parts.postgres import Postgres
 from tests.people import Person, newcomer, refresh, signed_in
 from tests.server import Process
@@ -101,7 +102,7 @@ def root_of(process: Process, api: httpx.Client, path: str) -> httpx.Response:
 
 
 @contextmanager
-def outage(process: Process, api: httpx.Client, person: Person) -> Iterator[None]:
+def outage(process: Process, api: httpx.Client, person: Person, figures: Figures) -> Iterator[None]:
     """Call all the time while the body lasts; then look at what was answered."""
     callers = Callers()
     asks = asks_of(api, person)
@@ -124,6 +125,8 @@ def outage(process: Process, api: httpx.Client, person: Person) -> Iterator[None
         calling.join()
     calls = callers.finish()
     assert len(calls) > 5 * len(asks)
+    figures["calls answered as they should"] = len(calls)
+    figures.at_most("slowest 503, s", max(call.seconds for call in calls), ANSWER_SECONDS)
     judge(calls)
 
 
@@ -167,30 +170,32 @@ def all_is_as_before(api: httpx.Client, person: Person) -> None:
 
 
 @pytest.mark.rule("FL-2", "FL-6")
-def test_a_postgresql_that_hangs(postgres: Postgres, process: Process, api: httpx.Client) -> None:
+def test_a_postgresql_that_hangs(postgres: Postgres, process: Process, api: httpx.Client, figures: Figures) -> None:
+    figures.fault = "PostgreSQL is paused (SIGSTOP)"
     person = signed_in(api)
     postgres.pause()
     try:
         time.sleep(1.1)  # for so long an answer about health may be as it was
-        with outage(process, api, person):
+        with outage(process, api, person, figures):
             time.sleep(OUTAGE_SECONDS)
     finally:
         postgres.resume()
-    recovered(process, api)
+    figures.at_most("ready again, s", recovered(process, api), RECOVERY_SECONDS)
     all_is_as_before(api, person)
 
 
 @pytest.mark.rule("FL-2", "FL-6")
-def test_a_postgresql_that_stops(postgres: Postgres, process: Process, api: httpx.Client) -> None:
+def test_a_postgresql_that_stops(postgres: Postgres, process: Process, api: httpx.Client, figures: Figures) -> None:
+    figures.fault = "PostgreSQL crashes and stays away"
     person = signed_in(api)
     postgres.stop("immediate")
     try:
         time.sleep(1.1)
-        with outage(process, api, person):
+        with outage(process, api, person, figures):
             time.sleep(3)
     finally:
         postgres.start()
-    recovered(process, api)
+    figures.at_most("ready again, s", recovered(process, api), RECOVERY_SECONDS)
     all_is_as_before(api, person)
 
 

