@@ -1,10 +1,12 @@
 """`ostiary db backup`, `restore` and `verify`."""
 
 import gzip
+import sqlite3
 import stat
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -22,7 +24,7 @@ from tests.sessions.beside import rows, write
 
 
 @pytest.fixture
-def another(place: Installation, new_database: NewDatabase) -> Callable[[], Installation]:
+def another(place: Installation, new_database: NewDatabase) -> Callable[..., Installation]:
     """Empty places for the same secret."""
     numbers = iter(range(100))
 
@@ -47,7 +49,7 @@ def backup_of(place: Installation) -> Path:
 
 @pytest.mark.rule("ST-3", "FL-1")
 def test_backup_beside_a_writing_server_holds_what_was_acknowledged(
-    place: Installation, another: Callable[[], Installation]
+    place: Installation, another: Callable[..., Installation]
 ) -> None:
     """What was revoked or spent before stays so; what was acknowledged before is there; and nothing is half."""
     place.make("root", is_superuser=True)
@@ -90,7 +92,7 @@ def root_of(client: httpx.Client) -> str:
     return str(client.base_url).removesuffix("/").removesuffix("/api/v1")
 
 
-def test_sessions_are_ended_on_demand(place: Installation, another: Callable[[], Installation]) -> None:
+def test_sessions_are_ended_on_demand(place: Installation, another: Callable[..., Installation]) -> None:
     with place.serving() as client:
         person, later = signed_in(client), signed_in(client)
         file = backup_of(place)
@@ -110,7 +112,7 @@ def test_sessions_are_ended_on_demand(place: Installation, another: Callable[[],
     assert {reason for (reason,) in rows(ended.settings, "SELECT revoked_because FROM sessions")} == {"restored", None}
 
 
-def test_restore_leaves_alone_what_is_there(place: Installation, another: Callable[[], Installation]) -> None:
+def test_restore_leaves_alone_what_is_there(place: Installation, another: Callable[..., Installation]) -> None:
     place.make()
     file = backup_of(place)
     other = another()
@@ -176,7 +178,7 @@ def test_file_that_cannot_be_trusted_is_refused(here: Installation) -> None:
 
 
 @pytest.mark.rule("ST-3")
-def test_newer_schema_is_refused(place: Installation, another: Callable[[], Installation]) -> None:
+def test_newer_schema_is_refused(place: Installation, another: Callable[..., Installation]) -> None:
     place.make()
     set_version(place, "9999")
     refused = place.run("db", "backup")
@@ -237,3 +239,50 @@ def test_backup_goes_down_a_pipe(place: Installation, tmp_path: Path) -> None:
     answer = subprocess.run(command, capture_output=True, env=clean_environment(), check=True, timeout=60)
     (tmp_path / "piped").write_bytes(answer.stdout)
     assert place.run("db", "verify", str(tmp_path / "piped")).code == 0
+
+
+@pytest.mark.any_engine
+def test_copy_of_a_sqlite_file_is_restored_like_a_backup(
+    place: Installation, another: Callable[..., Installation], new_postgres: Callable[[], str]
+) -> None:
+    """Such as an upgrade leaves behind."""
+    place.make("ann")
+    copy = place.data_dir.parent / "before-upgrade.db"
+    with closing(sqlite3.connect(place.data_dir / "ostiary.db")) as source, closing(sqlite3.connect(copy)) as target:
+        source.backup(target)
+    before = copy.read_bytes()
+    assert place.run("db", "verify", str(copy)).code == 0
+    for there in (another(), another(new_postgres())):
+        assert there.run("db", "restore", str(copy)).code == 0
+        assert there.run("user", "list", "--json").json["total"] == 1
+    assert copy.read_bytes() == before
+    for spoil, code, said in (
+        (before[: len(before) // 2], 1, "The backup cannot be used: "),
+        (b"SQLite format 3\0", 1, "The backup cannot be used: "),
+    ):
+        copy.write_bytes(spoil)
+        refused = another().run("db", "restore", str(copy))
+        assert refused.code == code
+        assert refused.line.startswith(said)
+    copy.write_bytes(before)
+    for change, code, said in (
+        ("DELETE FROM users", 1, "The backup cannot be used: a row of the table passwords belongs to one of users"),
+        ("UPDATE alembic_version SET version_num = '9999'", 3, "has schema version 9999"),
+        ("DROP TABLE alembic_version", 1, "The backup cannot be used: it is no database of Ostiary"),
+    ):
+        with closing(sqlite3.connect(copy)) as target, target:
+            target.execute(change)
+        refused = another().run("db", "restore", str(copy))
+        assert refused.code == code
+        assert said in refused.line
+    copy.with_name(f"{copy.name}-wal").write_bytes(b"frames")
+    assert "is no copy, but a database that was in use" in another().run("db", "restore", str(copy)).line
+
+
+def test_ids_of_those_who_came_later_are_given_to_nobody(
+    place: Installation, another: Callable[..., Installation]
+) -> None:
+    place.make("ann")
+    there = another()
+    assert there.run("db", "restore", str(backup_of(place)), "--skip-ids", "1000").code == 0
+    assert there.make("bob") in {1002, 1003}

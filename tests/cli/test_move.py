@@ -7,18 +7,11 @@ import pytest
 
 from tests.api_keys.keys import made_key
 from tests.cli.command import Installation
-from tests.parts.postgres import Postgres, available
 from tests.people import bearer, log_in, refresh, sign_up, signed_in
 from tests.sessions.answers import assert_refused, works
 from tests.sessions.beside import rows, write
 
 TEXT = "Zoë \u0301\U0001f469\u200d\U0001f680 \x7f\x01 \uffff \u202e"
-
-
-@pytest.fixture
-def new_postgres(postgres_servers: Callable[[str], Postgres]) -> Callable[[], str]:
-    """Makes empty databases."""
-    return postgres_servers(list(available())[-1]).create_database
 
 
 @pytest.mark.rule("ST-3", "ST-4")

@@ -90,6 +90,28 @@ def test_role_without_rights_on_the_schema_serves_everything(postgres_url: str, 
             execute(role_url, statement)
 
 
+@pytest.mark.rule("ST-1", "ST-3")
+def test_role_without_rights_saves_and_the_owner_restores_for_it(
+    postgres_url: str, role_url: str, tmp_path: Path
+) -> None:
+    base, _, name = postgres_url.rpartition("/")
+    execute(postgres_url, f"CREATE DATABASE {name}_too")
+    another_database = f"{base}/{name}_too"
+    settings = owned(tmp_path / "data", role_url, postgres_url)
+    with Server(settings) as server, server.client() as client:
+        person = signed_in(client)
+    file = str(tmp_path / "x.backup")
+    assert Installation(settings.data_dir, role_url).run("db", "backup", file).code == 0
+    serving = f"{role_url}_too"
+    there = Installation(settings.data_dir, serving)
+    assert there.run("db", "restore", file).code == 3
+    there = Installation(settings.data_dir, serving, {"OSTIARY_DATABASE_OWNER_URL": another_database})
+    assert there.run("db", "restore", file).code == 0
+    with Server(owned(settings.data_dir, serving, another_database)) as server, server.client() as client:
+        log_in(client, person)
+        assert signed_in(client).id == person.id + 1
+
+
 @pytest.mark.rule("ST-1")
 def test_role_without_rights_and_without_an_owner_is_refused_in_one_line(role_url: str, tmp_path: Path) -> None:
     refused = Installation(tmp_path / "data", role_url).run("db", "upgrade")

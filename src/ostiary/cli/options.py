@@ -116,5 +116,5 @@ async def _refuse_unready(database: Database, *, may_begin: bool = False) -> boo
             "or start the server"
         )
     if stands.state is State.NEWER:
-        raise Misconfigured(made_by_newer(database, stands.revision))
+        raise Misconfigured(made_by_newer(database.place, stands.revision))
     return stands.state is State.EMPTY

@@ -87,10 +87,10 @@ async def standing(database: Database) -> Standing:
     return Standing(revision, State.OLDER if revision in known_revisions() else State.NEWER)
 
 
-def made_by_newer(database: Database, revision: str | None) -> str:
+def made_by_newer(place: object, revision: str | None) -> str:
     """Say that a database is too new for this version."""
     return (
-        f"{database.place} has schema version {revision}, which this version of Ostiary does not know; "
+        f"{place} has schema version {revision}, which this version of Ostiary does not know; "
         "it was made by a newer one: upgrade Ostiary"
     )
 
@@ -133,7 +133,7 @@ async def upgrade(database: Database, *, backup_dir: Path, now: datetime, to: st
         if revision == HEAD and to == "head":
             return False
         if revision is not None and revision not in known_revisions():
-            raise Misconfigured(made_by_newer(database, revision))
+            raise Misconfigured(made_by_newer(database.place, revision))
         if revision is not None and isinstance(database, SQLiteDatabase):
             _back_up(database.path, backup_dir, revision, now)
         try:

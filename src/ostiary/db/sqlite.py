@@ -31,6 +31,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 BUSY_TIMEOUT_MS = 5000
+BUSY_TIMEOUT_ALONE_MS = 1000
 MAX_BATCH = 256
 READERS = 4
 
@@ -217,12 +218,15 @@ def _engine(
         connect_args={"check_same_thread": False},
     )
 
+    alone = sharing is Sharing.WITH_NOBODY
+
     @event.listens_for(engine, "connect")
     def configure(connection: sqlite3.Connection, _: object) -> None:
         connection.isolation_level = None
         for pragma in (
-            f"busy_timeout={BUSY_TIMEOUT_MS}",  # first: the next line may have to wait for another process
-            f"locking_mode={'NORMAL' if sharing is Sharing.WITH_OTHERS else 'EXCLUSIVE'}",
+            # First: the next line may have to wait for another process.
+            f"busy_timeout={BUSY_TIMEOUT_ALONE_MS if alone else BUSY_TIMEOUT_MS}",
+            f"locking_mode={'EXCLUSIVE' if alone else 'NORMAL'}",
             "journal_mode=WAL",
             "synchronous=FULL",  # a 2xx to a write means it is on disk
             f"foreign_keys={'ON' if foreign_keys else 'OFF'}",

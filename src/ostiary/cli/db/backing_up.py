@@ -71,7 +71,7 @@ async def save_to(target: Path, database: Database, settings: Settings, *, force
     if stands.state is State.EMPTY:
         raise Misconfigured(f"there is no installation in {database.place}, so there is nothing to save")
     if stands.state is State.NEWER:
-        raise Misconfigured(made_by_newer(database, stands.revision))
+        raise Misconfigured(made_by_newer(database.place, stands.revision))
     secret = known_secret(settings)
     if target.parent == settings.data_dir / "backups":
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

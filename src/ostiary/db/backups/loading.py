@@ -141,9 +141,18 @@ def _load(connection: Connection, checked: Checked, finish: Finish, show: Show) 
     for each in checked.shapes:
         if digest_of(connection, each, count) != checked.digests[each.table]:
             raise BadBackup(f"what the database keeps of the table {each.table} is not what was written to it")
+    _refuse_dangling(connection)
     if checked.header.schema != HEAD:
         run_migrations(connection, "head")
     finish(connection, checked.header)
+
+
+def _refuse_dangling(connection: Connection) -> None:
+    """Raise BadBackup where a row points to one that is not there; PostgreSQL has refused it already."""
+    if connection.dialect.name != "postgresql":
+        found = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
+        if found is not None:
+            raise BadBackup(f"a row of the table {found[0]} belongs to one of {found[2]} that is not there")
 
 
 @contextmanager
