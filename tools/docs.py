@@ -175,9 +175,12 @@ METRICS_PAGE = """\
 - `OSTIARY_METRICS_TOKEN=…` without a port: beside the API, for whoever brings that token (`Authorization: Bearer …`).
   Such requests count against the request limit of their address, right token or wrong.
 
-With both, the port asks for the token. Nothing in a metric tells who somebody is: labels are words from the code, and
-a `route` is the path as an endpoint declares it (`/api/v1/users/{user_id}`), or `none` where a request was answered
-before any endpoint was looked for, as those over the limit are.
+With both, the port asks for the token. With `--workers`, every process tells of itself alone, so that each needs a
+port: the first takes `OSTIARY_METRICS_PORT`, each other the next, and Prometheus should know them all.
+
+Nothing in a metric tells who somebody is: labels are words from the code, and a `route` is the path as an endpoint
+declares it (`/api/v1/users/{user_id}`), or `none` where a request was answered before any endpoint was looked for, as
+those over the limit are.
 
 Figures of a process begin at nought with it. Those of the database are counted when Prometheus asks, at most once a
 second; while the database does not answer within two seconds they are left out, and `ostiary_database_up` is 0. Every

@@ -102,7 +102,7 @@ def test_a_port_that_is_taken_is_said_in_one_line(tmp_path: Path) -> None:
 
 def test_what_cannot_be_meant_is_a_mistake() -> None:
     [mistake] = mistakes_of(port=8000, metrics_port=8000)
-    assert "which is where the API listens" in mistake.message
+    assert mistake.message.startswith("is 8000, and the API listens on 8000, which is wanted for metrics too")
     [mistake] = mistakes_of(metrics_token="short")
     assert mistake.variable == "OSTIARY_METRICS_TOKEN"
     assert "short" not in mistake.message.replace("too short", "")

@@ -91,6 +91,17 @@ FREE_BYTES = Metric("ostiary_data_directory_free_bytes", "gauge", "Free space wh
 BATCHES = Metric("ostiary_batches_total", "counter", "Batches in which hot reads and writes were done.", ("of",))
 BATCHED = Metric("ostiary_batched_items_total", "counter", "Reads and writes in those batches.", ("of",))
 
+STORE_UP = Metric(
+    "ostiary_limit_store_up",
+    "gauge",
+    "1 while the store answers that request limits are counted in, else 0: then this server limits by itself.",
+    ("store",),
+)
+STORE_OUTAGES = Metric("ostiary_limit_store_outages_total", "counter", "How often that store went away.")
+COUNTED_ALONE = Metric(
+    "ostiary_limit_store_missed_total", "counter", "Requests that were counted here alone, for want of that store."
+)
+
 MAILS = Metric(
     "ostiary_mails_total",
     "counter",
@@ -155,6 +166,7 @@ TOPICS: dict[str, tuple[Metric, ...]] = {
         BATCHES,
         BATCHED,
     ),
+    "Request limits": (STORE_UP, STORE_OUTAGES, COUNTED_ALONE),
     "Mail": (MAILS, OUTBOX_MAILS, OUTBOX_AGE),
     "The audit log": (UNSEALED_ROWS, SEAL_LAG),
     "Signing keys": (KEY_SINCE, KEY_DUE),

@@ -15,7 +15,12 @@ class MetricsPlace:
         """What is served beside the API."""
         self.port: MetricsPort | None = None
         if settings.metrics_port is not None:
-            self.port = MetricsPort(MetricsEndpoint(app), host=settings.metrics_host, port=settings.metrics_port)
+            self.port = MetricsPort(
+                MetricsEndpoint(app),
+                host=settings.metrics_host,
+                port=settings.metrics_port,
+                may_overlap=settings.workers > 1,  # workers are replaced one by one
+            )
         elif settings.metrics_token is not None:
             self.endpoints = (metrics_endpoint(MetricsEndpoint(app)),)
 

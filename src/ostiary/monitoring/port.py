@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import socket
+import sys
 from collections.abc import Iterator
 
 import structlog
@@ -23,9 +24,11 @@ log = structlog.get_logger(__name__)
 class MetricsPort:
     """Listens from `start` to `stop`."""
 
-    def __init__(self, application: ASGIApp, *, host: str, port: int) -> None:
+    def __init__(self, application: ASGIApp, *, host: str, port: int, may_overlap: bool) -> None:
+        """Take where to listen, and whether a predecessor may still be there, about to leave."""
         self._host = host
         self._port = port
+        self._may_overlap = may_overlap
         self._server = _Server(
             uvicorn.Config(
                 application,
@@ -53,6 +56,8 @@ class MetricsPort:
             family, kind, protocol, _, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
             self._listener = socket.socket(family, kind, protocol)
             self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if self._may_overlap and sys.platform == "linux":
+                self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             self._listener.bind(address)
             self._listener.listen(BACKLOG)
         except OSError as error:

@@ -35,7 +35,7 @@ OF_THE_PROCESS = (
 
 def process_samples(app: App) -> Iterator[Sample]:
     """Answer what this process has to tell of itself."""
-    for metric, labels, value in (*_requests(app), *_hashing(app), *_database(app), *_batches(app), *_jobs(app)):
+    for metric, labels, value in _of_the_app(app):
         yield metric.name, labels, value
     for metric in COUNTED:
         for labels, value in app.metrics.counted(metric).items():
@@ -43,6 +43,15 @@ def process_samples(app: App) -> Iterator[Sample]:
     about = version("ostiary"), platform.python_version(), app.db.engine
     yield declared.BUILD.name, about, 1.0
     yield from _process()
+
+
+def _of_the_app(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:
+    yield from _requests(app)
+    yield from _hashing(app)
+    yield from _database(app)
+    yield from _batches(app)
+    yield from _limits(app)
+    yield from _jobs(app)
 
 
 def installation_samples(app: App, stock: Stock | None, *, is_reachable: bool) -> Iterator[Sample]:
@@ -112,6 +121,13 @@ def _batches(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:
     ):
         yield declared.BATCHES, (of,), float(coalescer.batches)
         yield declared.BATCHED, (of,), float(coalescer.items)
+
+
+def _limits(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:
+    counters = app.counters
+    yield declared.STORE_UP, (counters.store_name,), float(counters.is_store_up)
+    yield declared.STORE_OUTAGES, (), float(counters.fallbacks)
+    yield declared.COUNTED_ALONE, (), float(counters.counted_alone)
 
 
 def _jobs(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:

@@ -245,7 +245,7 @@ class Fields(BaseSettings):
     )
     metrics_port: values.WholeNumber | None = setting(
         None,
-        "Port that serves `/metrics` and nothing else.",
+        "Port that serves `/metrics` and nothing else; of several workers, the first takes it and each the next.",
         Topic.METRICS,
         "a number from 0 to 65535 (0: any free port), not that of `port`",
         shown="none",

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from pydantic import PrivateAttr, ValidationError, ValidationInfo, field_validator
+from pydantic import PrivateAttr, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 
 from ostiary.crypto.breached import BreachedFileError, BreachedPasswords
@@ -196,8 +196,23 @@ class Settings(Fields):
     @field_validator("metrics_port")
     @classmethod
     def _check_metrics_port(cls, value: int | None, info: ValidationInfo) -> int | None:
-        if value and value == info.data.get("port"):
-            raise ValueError(f"is {value}, which is where the API listens: choose another")
+        last = (value or 0) + info.data.get("workers", 1) - 1
+        if value and last > values.MAX_PORT:
+            raise ValueError(
+                f"is {value}, but each worker has the next port, and there is none after {values.MAX_PORT}"
+            )
+        if value and value <= info.data.get("port", 0) <= last:
+            raise ValueError(f"is {value}, and the API listens on {info.data['port']}, which is wanted for metrics too")
+        return value
+
+    @field_validator("metrics_token")
+    @classmethod
+    def _check_metrics_token(cls, value: SecretStr | None, info: ValidationInfo) -> SecretStr | None:
+        if value is not None and info.data.get("metrics_port") is None and info.data.get("workers", 1) > 1:
+            raise ValueError(
+                f"is given without {variable('metrics_port')}: of several workers, whichever took a request would tell"
+                " of itself alone; with that, each has a port of its own"
+            )
         return value
 
     @property

@@ -28,7 +28,7 @@ _ORIGIN = re.compile(
     rf"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<host>{_NAME}|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?/?"
 )
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_MAX_PORT = 65535
+MAX_PORT = 65535
 _SHORTEST_WINDOW, _LONGEST_WINDOW = timedelta(seconds=1), timedelta(hours=24)
 
 
@@ -85,8 +85,8 @@ def parse_origin(value: object) -> str:
             host = f"[{IPv6Address(host[1:-1]).compressed}]"
         except ValueError:
             raise ValueError(f"holds {shown!r}: {host} is no IPv6 address") from None
-    if port > _MAX_PORT:
-        raise ValueError(f"holds {shown!r}: a port is at most {_MAX_PORT}")
+    if port > MAX_PORT:
+        raise ValueError(f"holds {shown!r}: a port is at most {MAX_PORT}")
     is_default = match["port"] is None or port == _DEFAULT_PORTS.get(scheme)
     return f"{scheme}://{host}" if is_default else f"{scheme}://{host}:{port}"
 
