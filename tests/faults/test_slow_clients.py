@@ -27,6 +27,7 @@ from ostiary.web.body import BODY_TIMEOUT_SECONDS
 from tests.conftest import settings_for_tests
 from tests.faults.figures import Figures, is_long
 from tests.faults.intact import SLACK
+from tests.faults.memory import resident_bytes
 from tests.people import Person, signed_in
 from tests.server import Process, Server
 
@@ -90,11 +91,6 @@ def serving(directory: Path) -> Iterator[tuple[str, int, dict[str, float]]]:
     )
     with Server(settings_for_tests(directory / "data", None, api_docs="on"), limits=limits) as server:
         yield server.url, os.getpid(), HASTY
-
-
-def resident_bytes(pid: int) -> int:
-    pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 @pytest.mark.rule("IN-1")

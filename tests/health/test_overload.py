@@ -17,6 +17,8 @@ from ostiary.crypto.passwords import StoredPassword, Verification
 from ostiary.crypto.workers import Workers
 from ostiary.login.signup import NewUser, create
 from tests.conftest import settings_for_tests
+from tests.faults.figures import Figures, rounds
+from tests.faults.memory import resident_bytes
 from tests.people import PASSWORD
 from tests.server import Server
 from tests.sessions.beside import write
@@ -25,9 +27,17 @@ HASH_SECONDS = 0.5
 WORKERS = 2
 CAPACITY = WORKERS / HASH_SECONDS
 FACTOR = 10
-SECONDS = 4
-PROMPT_SECONDS = 5 * 0.25
-SERVED_SECONDS = 5 * 2.5
+SECONDS = rounds(4, 20)
+REFUSED_SECONDS = 0.25
+HEALTH_SECONDS = 0.1
+NORMAL_SECONDS = 10
+GOODPUT = 0.8
+MEMORY = 1.5
+"""What FL-3 and P8 ask for. Clients and server are one process here, on a machine that others may use, so times are
+asserted with slack; `make bench` measures them apart."""
+SLACK = 5
+PROMPT_SECONDS = SLACK * REFUSED_SECONDS
+SERVED_SECONDS = SLACK * 2.5
 
 pytestmark = [pytest.mark.alone, pytest.mark.timeout(120)]
 
@@ -106,26 +116,44 @@ async def storm(server: Server, count: int) -> tuple[list[Outcome], list[float]]
     return outcomes, probes
 
 
+def last_percent(seconds: list[float]) -> float:
+    """The 99th percentile."""
+    return sorted(seconds)[int(0.99 * (len(seconds) - 1))]
+
+
 @pytest.mark.rule("FL-3")
-def test_logins_at_ten_times_the_capacity(tmp_path: Path) -> None:
+def test_logins_at_ten_times_the_capacity(tmp_path: Path, figures: Figures) -> None:
+    figures.fault = "ten times as many logins as passwords can be hashed for"
     count = int(FACTOR * CAPACITY * SECONDS)
     with Server(settings_for_tests(tmp_path, None), change=hash_slowly) as server, server.client() as api:
         add_users(server, count)
+        before = resident_bytes()
         outcomes, probes = asyncio.run(storm(server, count))
+        ended_at = time.monotonic()
+        grown = resident_bytes() / before
 
         served = [outcome for outcome in outcomes if outcome.status == 200]
         refused = [outcome for outcome in outcomes if outcome.status == 503]
+        figures["logins"] = count
+        figures.at_most("neither served nor refused", count - len(served) - len(refused), 0)
+        figures.at_least("served, of the capacity", len(served) / (CAPACITY * SECONDS), GOODPUT)
+        figures.at_most("refused after, p99, s", last_percent([each.seconds for each in refused]), REFUSED_SECONDS)
+        figures.at_most("/health, p99, s", last_percent(probes), HEALTH_SECONDS)
+        figures.at_most("memory, times what it was", grown, MEMORY)
         assert len(served) + len(refused) == count
         assert len(refused) > count / 2, "it was no overload"
-        assert len(served) >= 0.8 * CAPACITY * SECONDS
+        assert len(served) >= GOODPUT * CAPACITY * SECONDS
         assert max(outcome.seconds for outcome in served) < SERVED_SECONDS
         assert all(outcome.retry_after is not None and 1 <= int(outcome.retry_after) <= 5 for outcome in refused)
         assert median(outcome.seconds for outcome in refused) < PROMPT_SECONDS
         assert len(probes) > 10
         assert median(probes) < PROMPT_SECONDS
+        assert grown < MEMORY
 
         assert server.app.hasher.waiting == 0
         for number in range(count - 3, count):  # refused a moment ago; nobody is taken for a guesser
             started_at = time.monotonic()
             assert api.post("/auth/login", json={"email": email(number), "password": PASSWORD}).status_code == 200
             assert time.monotonic() - started_at < HASH_SECONDS + PROMPT_SECONDS
+        figures.at_most("three logins as usual after, s", time.monotonic() - ended_at, NORMAL_SECONDS)
+        assert time.monotonic() - ended_at < NORMAL_SECONDS
