@@ -106,7 +106,7 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
     tokens, lifetimes = _tokens(settings, secret, ring), _lifetimes(settings)
     demands = Demands(proven_address=settings.require_verified_email)
     last_uses, key_uses = LastUses(), LastUses()
-    lookup_hash, counters = _lookup_hash(secret), Counters(clock, open_store(settings))
+    lookup_hash, counters = _lookup_hash(secret), Counters(clock, open_store(settings, db))
     file = settings.breached_passwords_file
     return App(
         settings=settings,

@@ -67,4 +67,5 @@ def nodes(
             for _ in range(2)
         ]
         assert [server.app.counters.store_name for server in servers] == [request.param] * 2
+        assert all(server.app.counters.is_shared for server in servers)
         yield Nodes(servers, url, postgres, valkey)

@@ -15,6 +15,7 @@ from ostiary.counters import Hit, SlidingWindows, Store, Verdict
 from ostiary.counters.hot import COUNT_IN_REDIS
 from ostiary.counters.postgres import PostgresStore
 from ostiary.counters.redis import RedisStore
+from ostiary.db.postgres import PostgresDatabase
 from ostiary.db.schema import upgrade
 from tests.conftest import settings_for_tests
 from tests.db.opened import on_database
@@ -78,7 +79,9 @@ class Shared:
 
 class InPostgres(Shared):
     def __init__(self, url: str) -> None:
-        super().__init__(PostgresStore(url))
+        self.database = PostgresDatabase(url)
+        self.postgres = PostgresStore(url, self.database)
+        super().__init__(self.postgres)
         self.beside: asyncpg.Connection = self.run(asyncpg.connect(url))
 
     async def set_clock(self, now: float) -> None:
@@ -91,6 +94,7 @@ class InPostgres(Shared):
         await self.beside.execute("TRUNCATE request_counts")
 
     async def leave(self) -> None:
+        await self.database.close()
         await self.beside.close()
 
 

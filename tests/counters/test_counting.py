@@ -21,6 +21,7 @@ class SmallStore:
     """Serves everybody, unless `trouble` does something else first."""
 
     name = "small"
+    company = None
 
     def __init__(self) -> None:
         self.trouble: Callable[[], Awaitable[None]] | None = None

@@ -9,7 +9,8 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from ostiary.counters import Hit
+from ostiary.counters import Hit, SlidingWindows
+from ostiary.counters.store import Held
 from tests.counters.stores import Counting, InMemory, InPostgres, InRedis, in_postgres, in_redis
 from tests.parts.postgres import Postgres, available
 
@@ -128,3 +129,25 @@ def test_the_moment_counts_at_which_a_row_is_had_not_at_which_it_was_asked_for(c
         return (await asking)[0].allowed
 
     assert counting.run(wait_behind_another())
+
+
+@pytest.mark.rule("RL-1")
+@pytest.mark.parametrize("counting", ["postgresql"], indirect=True)
+@pytest.mark.parametrize("offset", [0.0, 0.3, 0.99])
+def test_what_is_taken_over_counts_as_long_and_at_most_one_slot_longer(counting: InPostgres, offset: float) -> None:
+    """The clocks of a server and of the store agree in nothing but how fast they go."""
+    windows, model = SlidingWindows(3, 60), InMemory()
+    hit, handed_over_at, ahead = fresh(3)("a"), 1030.0 + offset, 8_000_000.7
+    for moment in (1000.0, 1010.3, 1020.7):
+        windows.hit(hit.key, moment)
+        model.count([hit], moment)
+    held = [Held(str(key), 3, 60, age, hits) for key, age, hits in windows.held(handed_over_at)]
+    counting.run(counting.set_clock(handed_over_at + ahead))
+    for _ in range(2):  # told again, in place of what was told before
+        counting.run(counting.postgres.company.take_over(held, adding=False))
+    [at_home], [in_store] = model.count([hit], handed_over_at), counting.count([hit], handed_over_at + ahead)
+    assert (in_store.allowed, in_store.remaining) == (False, 0)
+    assert at_home.reset_seconds <= in_store.reset_seconds <= at_home.reset_seconds + 1
+    counting.run(counting.postgres.company.take_over(held[-1:], adding=True))
+    [verdict] = counting.count([hit], handed_over_at + ahead + in_store.reset_seconds)
+    assert verdict.allowed is False, "what is added counts besides"

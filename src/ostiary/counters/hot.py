@@ -1,5 +1,7 @@
 """The texts that count in a shared store, many keys in one round trip (see `windows.py` for the rule they follow)."""
 
+from ostiary.db.hot import Statement
+
 _TICK = "floor(extract(epoch FROM clock_timestamp()) * 60)::bigint"
 
 COUNT = f"""
@@ -51,6 +53,47 @@ DELETE FROM request_counts WHERE key IN (
 )
 RETURNING 1
 """
+
+SEED = f"""
+INSERT INTO request_counts AS c (key, hit_limit, window_seconds, slots, counts, served, admitted, tick)
+SELECT a.key, a.hit_limit, a.window_seconds, array_agg((m.tick - a.age) / a.window_seconds ORDER BY a.age DESC),
+    array_agg(a.hits ORDER BY a.age DESC), sum(a.hits), 0, m.tick
+FROM unnest($1::text[], $2::int[], $3::int[], $4::bigint[], $5::int[]) AS a (key, hit_limit, window_seconds, age, hits)
+CROSS JOIN (SELECT {_TICK} AS tick) AS m
+GROUP BY a.key, a.hit_limit, a.window_seconds, m.tick
+ON CONFLICT (key) DO UPDATE SET (slots, counts, served, admitted, tick) = (
+    SELECT array_agg(u.slot ORDER BY u.slot), array_agg(u.hits ORDER BY u.slot), sum(u.hits), 0, excluded.tick
+    FROM (
+        SELECT * FROM unnest(excluded.slots, excluded.counts)
+        UNION ALL SELECT * FROM unnest(c.slots, c.counts) WHERE $6
+    ) AS u (slot, hits)
+)
+"""
+"""Keys, each as often as it has slots, with limit and seconds, the age of a slot and what it holds: what a server that
+was alone has counted, instead of what is there or besides."""
+
+_FRESH = "clock_timestamp() - interval '2 seconds'"
+_OTHERS = f"""
+(SELECT count(*) FROM counting_nodes AS o WHERE o.node <> n.node AND o.beat_at > {_FRESH}),
+(SELECT count(*) FROM counting_nodes AS o WHERE o.node <> n.node AND o.beat_at > {_FRESH} AND o.is_alone)
+"""
+FORGET_DEAD_NODES = Statement(f"DELETE FROM counting_nodes WHERE beat_at <= {_FRESH} RETURNING node")
+JOIN = Statement(
+    "INSERT INTO counting_nodes AS n (node, is_alone, beat_at) "
+    "VALUES (?1, NOT EXISTS (SELECT 1 FROM counting_nodes), clock_timestamp()) "
+    f"ON CONFLICT (node) DO UPDATE SET is_alone = false RETURNING n.is_alone, {_OTHERS}"
+)
+"""How it stands: whether this server is alone, how many others there are, how many of those think that they are alone.
+Serialisable, like CLAIM: of two that come at the same moment each must know of the other."""
+CLAIM = Statement(
+    "UPDATE counting_nodes AS n SET is_alone = NOT EXISTS (SELECT 1 FROM counting_nodes AS o WHERE o.node <> n.node) "
+    f"WHERE n.node = ?1 RETURNING n.is_alone, {_OTHERS}"
+)
+LEAVE = Statement("DELETE FROM counting_nodes WHERE node = ?1 RETURNING node")
+BEAT = (
+    f"UPDATE counting_nodes AS n SET beat_at = clock_timestamp(), is_alone = n.is_alone AND $2 "
+    f"WHERE n.node = $1 RETURNING n.is_alone, {_OTHERS}"
+)
 
 COUNT_IN_REDIS = """
 local now = redis.call('TIME')

@@ -1,13 +1,19 @@
 """Counting for all nodes in the PostgreSQL database that they share."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
-from ostiary.counters.hot import CHECK, CLEAR_AWAY, COUNT
-from ostiary.counters.store import Away, Counted, Hit, asked_about, verdicts
+from sqlalchemy import Connection
+
+from ostiary.counters.hot import BEAT, CHECK, CLAIM, CLEAR_AWAY, COUNT, FORGET_DEAD_NODES, JOIN, LEAVE, SEED
+from ostiary.counters.store import Away, Counted, Held, Hit, Standing, asked_about, verdicts
 from ostiary.counters.windows import Verdict
-from ostiary.db import Unreachable
+from ostiary.crypto.opaque import new_id
+from ostiary.db import Database, Unreachable
 from ostiary.db.hot import Row
 from ostiary.db.postgres import DirectConnection
+
+T = TypeVar("T")
 
 CLEARED_AT_ONCE = 2000
 
@@ -21,7 +27,8 @@ class PostgresStore:
 
     name = "database"
 
-    def __init__(self, url: str, *, statement_cache: bool = True) -> None:
+    def __init__(self, url: str, db: Database, *, statement_cache: bool = True) -> None:
+        self.company = PostgresCompany(url, db, statement_cache=statement_cache)
         self._counting = DirectConnection(url, statement_cache=statement_cache)
         self._clearing = DirectConnection(url, statement_cache=statement_cache)
 
@@ -47,6 +54,62 @@ class PostgresStore:
         """Close its connections."""
         await self._counting.close()
         await self._clearing.close()
+        await self.company.close()
+
+
+class PostgresCompany:
+    """A row for each server that counts, with the moment, by PostgreSQL's clock, when it was last heard of."""
+
+    def __init__(self, url: str, db: Database, *, statement_cache: bool) -> None:
+        self._db = db
+        self._node = new_id()
+        self._connection = DirectConnection(url, statement_cache=statement_cache)
+
+    async def join(self) -> Standing:
+        """Come, or come again. Raises Away."""
+        return await self._write(_join)
+
+    async def beat(self, *, is_alone: bool) -> Standing | None:
+        """Say that this server lives. Raises Away."""
+        rows = await _fetch(self._connection, BEAT, self._node, is_alone)
+        return Standing._make(rows[0]) if rows else None
+
+    async def claim(self) -> bool:
+        """Be alone from now on, if there are no others. Raises Away."""
+        return await self._write(_claim)
+
+    async def take_over(self, held: Sequence[Held], *, adding: bool) -> None:
+        """Count in the store what this server has counted, at least something. Raises Away."""
+        await _fetch(self._connection, SEED, *zip(*held, strict=True), adding)
+
+    async def leave(self) -> None:
+        """Go. Raises Away."""
+        await self._write(_leave)
+
+    async def close(self) -> None:
+        """Close its connection."""
+        await self._connection.close()
+
+    async def _write(self, flow: Callable[[Connection, str], T]) -> T:
+        try:
+            return await self._db.write(flow, self._node)
+        except Unreachable as problem:
+            raise Away(problem.reason) from problem
+
+
+def _join(connection: Connection, node: str) -> Standing:
+    FORGET_DEAD_NODES.run(connection)
+    return Standing._make(JOIN.run(connection, node)[0])
+
+
+def _claim(connection: Connection, node: str) -> bool:
+    FORGET_DEAD_NODES.run(connection)
+    rows = CLAIM.run(connection, node)
+    return bool(rows and rows[0][0])
+
+
+def _leave(connection: Connection, node: str) -> None:
+    LEAVE.run(connection, node)
 
 
 async def _fetch(connection: DirectConnection, statement: str, *values: object) -> Sequence[Row]:

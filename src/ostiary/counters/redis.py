@@ -25,6 +25,8 @@ class RedisStore:
     """
 
     name = "redis"
+    company = None
+    """Not asked for: a Redis that was set up is there to be used."""
 
     def __init__(self, url: str, *, installation: str) -> None:
         try:

@@ -30,6 +30,10 @@ class Store(Protocol):
     def name(self) -> str:
         """`database` or `redis`."""
 
+    @property
+    def company(self) -> "Company | None":
+        """Who else uses it, where that can be known."""
+
     async def count(self, hits: Sequence[Hit]) -> list[Verdict]:
         """Serve or refuse each hit, those of one key in their order. Raises Away."""
 
@@ -41,6 +45,52 @@ class Store(Protocol):
 
     async def close(self) -> None:
         """Let go of connections."""
+
+
+class Standing(NamedTuple):
+    """How a server stands to the others that use a store."""
+
+    is_alone: bool
+    """Whether all that is counted lies with it, in its memory."""
+    others: int
+    others_alone: int
+
+
+class Held(NamedTuple):
+    """What a server has counted by itself, in one slot of one key."""
+
+    key: str
+    limit: int
+    window_seconds: int
+    age: int
+    """In sixtieths of a second."""
+    hits: int
+
+
+class Company(Protocol):
+    """Who else uses the store: a server that knows itself to be alone need not ask it.
+
+    Whoever comes is seen within one beat of the one who is alone, and counts nothing before that one has handed over.
+    A server that has not been heard of for two seconds is gone.
+    """
+
+    async def join(self) -> Standing:
+        """Come, or come again. Raises Away."""
+
+    async def beat(self, *, is_alone: bool) -> Standing | None:
+        """Say that this server lives, and whether it is alone as before; None where it is not known. Raises Away."""
+
+    async def claim(self) -> bool:
+        """Be alone from now on, if there are no others. Raises Away."""
+
+    async def take_over(self, held: Sequence[Held], *, adding: bool) -> None:
+        """Count in the store what this server has counted, at least something: besides what is there, or instead.
+
+        Raises Away.
+        """
+
+    async def leave(self) -> None:
+        """Go. Raises Away."""
 
 
 class Asked(NamedTuple):

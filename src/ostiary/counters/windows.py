@@ -8,7 +8,7 @@ so nobody is refused for more than a sixtieth of the window beyond need (the con
 
 from array import array
 from collections import OrderedDict
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterable, Iterator
 from math import floor
 from typing import NamedTuple
 
@@ -84,6 +84,19 @@ class SlidingWindows:
                 slots.append(1)
         ticks_to_wait = (slots[0] + REACH) * self.window_seconds - tick
         return Verdict(allowed, self.limit - line.served, -(-ticks_to_wait // SLOTS))
+
+    def held(self, now: float, keys: Iterable[Hashable] | None = None) -> Iterator[tuple[Hashable, int, int]]:
+        """Tell what counts of some keys, or of all: a key, how many sixtieths of a second ago at most, how many.
+
+        No request is told of as older than it is.
+        """
+        tick = floor(now * SLOTS)
+        slot = tick // self.window_seconds
+        for key in list(self._lines) if keys is None else keys:
+            slots = self._lines[key].slots if key in self._lines else ()
+            for held_slot, served in zip(slots[::2], slots[1::2], strict=True):
+                if held_slot > slot - REACH:
+                    yield key, max(0, tick - (held_slot + 1) * self.window_seconds + 1), served
 
     def _make_room(self, slot: int) -> None:
         """Forget up to two idle keys, so that they go faster than new ones come, and one more if there is no room."""

@@ -21,7 +21,7 @@ from ostiary.settings import Settings
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0013"
+HEAD = "0014"
 """The newest revision under `migrations/versions`, written here so that a start need not load Alembic."""
 
 VERSIONS = ("ostiary:migrations/versions",)
