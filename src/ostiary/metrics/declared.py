@@ -129,7 +129,10 @@ JOB_RUNS = Metric(
     ("name", "result"),
 )
 JOB_SUCCESS = Metric(
-    "ostiary_job_last_success_timestamp_seconds", "gauge", "When such work was last done without failing.", ("name",)
+    "ostiary_job_last_success_timestamp_seconds",
+    "gauge",
+    "When such work last went well, or was first tried.",
+    ("name",),
 )
 JOB_TIME = Metric("ostiary_job_duration_seconds", "summary", "How long its rounds took.", ("name",))
 

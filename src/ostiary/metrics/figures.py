@@ -36,10 +36,10 @@ class Metrics:
 class Job:
     """What one kind of work in the background has come to."""
 
-    runs: dict[Result, int] = field(default_factory=dict)
+    last_success: float
+    """Seconds since 1970; when it was first tried, until it succeeds."""
+    runs: dict[Result, int] = field(default_factory=lambda: {"done": 0, "postponed": 0, "failed": 0})
     seconds: float = 0.0
-    last_success: float | None = None
-    """Seconds since 1970."""
 
 
 @dataclass(slots=True)
@@ -59,7 +59,7 @@ class Jobs:
     @contextmanager
     def round(self, name: str) -> Iterator[Round]:
         """Note a round of a job, whose lines in the log carry its name meanwhile."""
-        job = self._jobs.setdefault(name, Job())
+        job = self._jobs.get(name) or self._jobs.setdefault(name, Job(self._clock.now().timestamp()))
         begun_at, current = self._clock.monotonic(), Round()
         token = JOB.set(name)
         try:
@@ -70,7 +70,7 @@ class Jobs:
         finally:
             JOB.reset(token)
             job.seconds += self._clock.monotonic() - begun_at
-            job.runs[current.result] = job.runs.get(current.result, 0) + 1
+            job.runs[current.result] += 1
             if current.result == "done":
                 job.last_success = self._clock.now().timestamp()
 

@@ -135,8 +135,7 @@ def _jobs(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:
         for result, count in list(job.runs.items()):
             yield declared.JOB_RUNS, (name, result), float(count)
         yield declared.JOB_TIME, (name,), (float(sum(job.runs.values())), job.seconds)
-        if job.last_success is not None:
-            yield declared.JOB_SUCCESS, (name,), job.last_success
+        yield declared.JOB_SUCCESS, (name,), job.last_success
 
 
 def _disk(app: App) -> Iterator[Sample]:
