@@ -54,7 +54,7 @@ class Server:
         self._uvicorn = uvicorn.Server(
             uvicorn.Config(
                 self.application,
-                http=Connections(limits).make,  # type: ignore[arg-type] # called as the class would be
+                http=Connections(limits, figures=self.app.metrics.connections).make,  # type: ignore[arg-type] # called as the class would be
                 lifespan="on",
                 log_config=None,
                 access_log=False,

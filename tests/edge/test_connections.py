@@ -151,6 +151,7 @@ def test_who_does_not_read_is_dropped_and_holds_little(hasty: Server) -> None:
     assert most_queued <= 64
     [line] = [line for line in lines if line["event"] == "reader_dropped"]
     assert line["source"] == "127.0.0.1"
+    assert hasty.app.metrics.connections.dropped == 1
 
 
 @pytest.mark.rule("IN-1")
@@ -225,6 +226,8 @@ class TestTooMany:
                 assert answer.headers["retry-after"] == "1"
             held[0].sendall(GET)
             assert Answer.read_from(held[0].recv(65536))[0].status == 200
+            figures = server.app.metrics.connections
+            assert (len(figures.open), figures.most) >= (10, 10)
             held.pop().close()
             deadline = time.monotonic() + 5
             while True:

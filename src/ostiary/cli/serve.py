@@ -81,10 +81,11 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def _serve(settings: Settings, listener: socket.socket) -> None:
     application = create_app(settings)
+    connections = Connections(figures=application.state.ostiary.metrics.connections)
     server = _Server(
         uvicorn.Config(
             application,
-            http=Connections().make,  # type: ignore[arg-type] # called as the class would be
+            http=connections.make,  # type: ignore[arg-type] # called as the class would be
             ws="none",
             lifespan="off",  # entered below, so that what goes wrong at start is said in one line
             access_log=False,

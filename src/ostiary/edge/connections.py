@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from ostiary.edge.exchange import Stage
 from ostiary.edge.protocol import Protocol
+from ostiary.metrics.figures import ConnectionFigures
 from ostiary.web.body import BODY_TIMEOUT_SECONDS
 
 if sys.platform != "win32":  # which counts otherwise
@@ -60,8 +61,10 @@ class Limits:
 class Connections:
     """Makes the protocol of each connection of one server, and ends those that take too long."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, *, figures: ConnectionFigures | None = None) -> None:
         self._limits = limits or Limits()
+        self._figures = figures or ConnectionFigures()
+        self._figures.most = self._limits.connections
         self._open: set[Any] = set()
         self._bounds: dict[Stage, float] = {}
         self._is_watching = False
@@ -77,7 +80,7 @@ class Connections:
         protocol = Protocol(config, server_state, app_state, _loop, limits=self._limits)
         if not self._is_watching:
             self._is_watching = True
-            self._open = server_state.connections
+            self._open = self._figures.open = server_state.connections
             self._bounds = {
                 Stage.NEW: self._limits.header_seconds,
                 Stage.HEAD: self._limits.header_seconds,
@@ -118,6 +121,7 @@ class Connections:
             if connection.seen_unsent - connection.unsent >= LEAST_READ_BYTES:
                 connection.seen_at, connection.seen_unsent = now, connection.unsent
                 return
+            self._figures.dropped += 1
             client = connection.client
             log.info("reader_dropped", source=client[0] if client else "unix", unsent=connection.unsent)
         connection.time_out(stage)

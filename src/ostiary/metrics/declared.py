@@ -37,6 +37,12 @@ REFUSALS = Metric(
     ("problem",),
 )
 
+CLIENTS = Metric("ostiary_connections", "gauge", "Connections that clients have open.")
+MOST_CLIENTS = Metric(
+    "ostiary_connections_max", "gauge", "Connections that clients may have open; one more is told 503."
+)
+DROPPED = Metric("ostiary_readers_dropped_total", "counter", "Connections cut off because nobody took the answer.")
+
 LOGINS = Metric(
     "ostiary_logins_total",
     "counter",
@@ -151,6 +157,7 @@ MOST_FILES = Metric("process_max_fds", "gauge", "Files and connections that may 
 
 TOPICS: dict[str, tuple[Metric, ...]] = {
     "Requests": (REQUESTS, REQUEST_SECONDS, IN_FLIGHT, REFUSALS, UNHANDLED),
+    "Connections": (CLIENTS, MOST_CLIENTS, DROPPED),
     "Accounts": (LOGINS, SIGNUPS, REFRESHES, USERS),
     "Passwords": (HASHING_THREADS, HASHING_WAITING, HASHING_WAIT, HASHING_TIME, HASHING_REFUSED),
     "The database": (

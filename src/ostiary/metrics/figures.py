@@ -1,6 +1,6 @@
 """The figures of one App: whoever does something worth knowing adds to them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -19,6 +19,7 @@ class Metrics:
     def __init__(self, clock: Clock) -> None:
         self.requests = RequestFigures()
         self.jobs = Jobs(clock)
+        self.connections = ConnectionFigures()
         self._counters: dict[Metric, dict[tuple[str, ...], float]] = {}
 
     def count(self, metric: Metric, *labels: str, by: float = 1) -> None:
@@ -30,6 +31,17 @@ class Metrics:
         """Answer what a counter has come to, by labels."""
         beginning: list[tuple[str, ...]] = [(value,) for value in metric.known] or ([] if metric.labels else [()])
         return dict.fromkeys(beginning, 0.0) | self._counters.get(metric, {})
+
+
+@dataclass(slots=True)
+class ConnectionFigures:
+    """The connections of clients, as far as this server keeps them itself."""
+
+    open: Collection[object] = ()
+    most: int = 0
+    """0 under a server that is not ours."""
+    dropped: int = 0
+    """Of clients who did not read."""
 
 
 @dataclass(slots=True)

@@ -47,6 +47,7 @@ def process_samples(app: App) -> Iterator[Sample]:
 
 def _of_the_app(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:
     yield from _requests(app)
+    yield from _connections(app)
     yield from _hashing(app)
     yield from _database(app)
     yield from _batches(app)
@@ -84,6 +85,14 @@ def _requests(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:
         yield declared.REQUEST_SECONDS, by_route, (buckets, seconds)
     for kind, count in list(requests.refusals.items()):
         yield declared.REFUSALS, (kind.__name__,), float(count)
+
+
+def _connections(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:
+    connections = app.metrics.connections
+    if connections.most:
+        yield declared.CLIENTS, (), float(len(connections.open))
+        yield declared.MOST_CLIENTS, (), float(connections.most)
+        yield declared.DROPPED, (), float(connections.dropped)
 
 
 def _hashing(app: App) -> Iterator[tuple[Metric, tuple[str, ...], Value]]:
