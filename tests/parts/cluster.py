@@ -17,9 +17,9 @@ import httpx
 from tests.parts.certificates import authority_and_server
 from tests.parts.daemons import Daemons, kill_family
 from tests.parts.debian import installed
+from tests.parts.deployed import filled
 from tests.parts.ports import free_port
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
 START_SECONDS = 90.0
 
 
@@ -226,18 +226,8 @@ class Cluster:
         self._daemons.write("userlist.txt", self._filled("pgbouncer/userlist.txt", {}, passwords=("ostiary",)))
 
     def _filled(self, name: str, replaced: dict[str, str], *, passwords: tuple[str, ...] = ()) -> str:
-        """Read a file of `deploy/` with everything replaced; whatever it no longer contains is an error."""
-        text = (DEPLOY / name).read_text()
-        for old, new in (
-            *replaced.items(),
-            *((f"change-me-{who}", self._passwords[f"change-me-{who}"]) for who in passwords),
-        ):
-            assert old in text, f"deploy/{name} does not contain {old!r}"
-            text = text.replace(old, new)
-        settings = "\n".join(line.partition("#")[0] for line in text.splitlines())
-        assert "10.0.0." not in settings, settings
-        assert "change-me" not in settings, settings
-        return text
+        marks = {f"change-me-{who}": self._passwords[f"change-me-{who}"] for who in passwords}
+        return filled(name, replaced | marks)
 
     def _url(self, port: int) -> str:
         return f"postgresql://ostiary:{self._passwords['change-me-ostiary']}@127.0.0.1:{port}/ostiary"

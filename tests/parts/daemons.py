@@ -34,10 +34,10 @@ rm -rf "$1"
 
 
 class Daemons:
-    """Programs that run below one directory, as a user who is not root."""
+    """Programs that run below one directory; as a user who is not root, unless they may be."""
 
-    def __init__(self) -> None:
-        self.identity: Identity = identity()
+    def __init__(self, *, may_be_root: bool = False) -> None:
+        self.identity: Identity = {} if may_be_root else identity()
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 
     def __enter__(self) -> Self:

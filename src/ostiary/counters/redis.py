@@ -12,6 +12,7 @@ from ostiary.settings.redis_url import RedisTarget, parse_redis_url
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
+    from redis.asyncio.sentinel import Sentinel
 
 PREFIX = "ostiary:"
 TIMEOUT_SECONDS = 2.0
@@ -30,7 +31,7 @@ class RedisStore:
 
     def __init__(self, url: str, *, installation: str) -> None:
         try:
-            self._redis = _connect(parse_redis_url(url))
+            self._redis, self._sentinel = _connect(parse_redis_url(url))
         except ImportError as error:
             raise Misconfigured("OSTIARY_REDIS_URL needs a library: pip install 'ostiary[redis]'") from error
         self._script = self._redis.register_script(COUNT_IN_REDIS)
@@ -55,11 +56,14 @@ class RedisStore:
         """Do nothing: keys expire by themselves."""
 
     async def close(self) -> None:
-        """Close its connections."""
+        """Close its connections, to Sentinels too."""
         await self._redis.aclose()
+        if self._sentinel is not None:
+            await self._sentinel.aclose()
 
 
-def _connect(target: RedisTarget) -> "Redis":
+def _connect(target: RedisTarget) -> tuple["Redis", "Sentinel | None"]:
+    """Answer the server, and who knows where it is."""
     from redis.asyncio import Redis  # noqa: PLC0415 - an extra, loaded where it is used
     from redis.asyncio.retry import Retry  # noqa: PLC0415
     from redis.asyncio.sentinel import Sentinel  # noqa: PLC0415
@@ -75,11 +79,11 @@ def _connect(target: RedisTarget) -> "Redis":
     entry: dict[str, Any] = {"db": target.database, "username": target.username, "password": target.password}
     if target.service is None:
         [(host, port)] = target.addresses
-        return Redis(host=host, port=port, **entry, **way)
+        return Redis(host=host, port=port, **entry, **way), None
     sentinel = Sentinel(  # type: ignore[no-untyped-call] # the library leaves this one out
         target.addresses, sentinel_kwargs=way | {"password": target.sentinel_password}, **way
     )
-    return cast("Redis", sentinel.master_for(target.service, **entry))
+    return cast("Redis", sentinel.master_for(target.service, **entry)), sentinel
 
 
 @contextmanager
