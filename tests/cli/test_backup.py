@@ -92,6 +92,7 @@ def root_of(client: httpx.Client) -> str:
     return str(client.base_url).removesuffix("/").removesuffix("/api/v1")
 
 
+@pytest.mark.any_engine
 def test_sessions_are_ended_on_demand(place: Installation, another: Callable[..., Installation]) -> None:
     with place.serving() as client:
         person, later = signed_in(client), signed_in(client)
@@ -215,6 +216,7 @@ def test_newest_backup_is_verified_unless_one_is_named(here: Installation) -> No
     assert here.run("db", "verify").code == 1
 
 
+@pytest.mark.any_engine
 def test_verify_finds_what_was_wrong_before_the_backup(place: Installation) -> None:
     place.make()
     place.run("keys", "rotate", "--now")
