@@ -26,6 +26,7 @@ ROOT = Path(__file__).parent.parent.parent
 DEPLOY = ROOT / "deploy"
 UNITS = sorted((DEPLOY / "systemd").iterdir())
 DOCKERFILE = DEPLOY / "docker/Dockerfile"
+KUBERNETES = DEPLOY / "kubernetes/ostiary.yaml"
 COMPOSE = DEPLOY / "docker/compose.yaml"
 
 MOST_EXPOSED = 15
@@ -250,3 +251,53 @@ def test_the_compose_file_gives_settings_that_can_be_used(tmp_path: Path) -> Non
     assert settings.sqlite_file is None
     [network] = yaml.safe_load(COMPOSE.read_text())["networks"]["outside"]["ipam"]["config"]
     assert [str(trusted) for trusted in settings.trusted_proxies] == [f"{network['gateway']}/32"]
+
+
+# Kubernetes
+
+
+def objects() -> dict[str, dict[str, Any]]:
+    return {found["kind"]: found for found in yaml.safe_load_all(KUBERNETES.read_text())}
+
+
+def container() -> dict[str, Any]:
+    [only] = objects()["Deployment"]["spec"]["template"]["spec"]["containers"]
+    return dict(only)
+
+
+def test_pods_are_as_the_restricted_standard_wants_them() -> None:
+    pod = objects()["Deployment"]["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert f"{pod['securityContext']['runAsUser']}:{pod['securityContext']['runAsGroup']}" == said("USER")[0]
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert container()["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+    assert {mount["name"] for mount in container()["volumeMounts"]} == {volume["name"] for volume in pod["volumes"]}
+
+
+def test_probes_ask_what_they_should() -> None:
+    probes = {kind: container()[f"{kind}Probe"]["httpGet"]["path"] for kind in ("startup", "liveness", "readiness")}
+    assert probes == {"startup": "/livez", "liveness": "/livez", "readiness": "/readyz"}
+    ports = {port["name"] for port in container()["ports"]}
+    assert {container()[f"{kind}Probe"]["httpGet"]["port"] for kind in probes} <= ports
+    assert {port["targetPort"] for port in objects()["Service"]["spec"]["ports"]} <= ports
+
+
+def test_what_selects_pods_finds_them() -> None:
+    labels = objects()["Deployment"]["spec"]["template"]["metadata"]["labels"]
+    assert objects()["Service"]["spec"]["selector"] == labels
+    for kind in ("Deployment", "PodDisruptionBudget"):
+        assert objects()[kind]["spec"]["selector"] == {"matchLabels": labels}
+
+
+def test_the_pods_get_settings_that_can_be_used(tmp_path: Path) -> None:
+    values = {env["name"].removeprefix("OSTIARY_").lower(): env.get("value") for env in container()["env"]}
+    assert [name for name, value in values.items() if value is None] == ["secret_key", "database_url"]
+    values |= {"secret_key": "Zr3v9Qm1Lx7Tb5Yk2Wn8Hc4Jd6Fg0PsUaEoRiNt", "database_url": "postgresql://o:p@db.example/o"}
+    settings = Settings.load(**values, host="0.0.0.0", data_dir=tmp_path)
+    [port] = [port["containerPort"] for port in container()["ports"] if port["name"] == "metrics"]
+    assert settings.metrics_port == port
+    assert objects()["Deployment"]["spec"]["template"]["metadata"]["annotations"]["prometheus.io/port"] == str(port)
