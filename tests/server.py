@@ -101,6 +101,10 @@ class Process:
         self._process: subprocess.Popen[str] | None = None
 
     @property
+    def database_url(self) -> str | None:
+        return self._environment.get("OSTIARY_DATABASE_URL")
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
@@ -142,12 +146,13 @@ class Process:
         return code
 
     def kill(self) -> None:
-        self._end(signal.SIGKILL)
+        self.end(signal.SIGKILL)
 
     def stop(self) -> int:
-        return self._end(signal.SIGTERM)
+        return self.end(signal.SIGTERM)
 
-    def _end(self, number: signal.Signals) -> int:
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal, and wait for the end; answer the exit code."""
         if self._process is None:
             return 0
         if self._process.poll() is None:

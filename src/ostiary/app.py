@@ -38,7 +38,7 @@ from ostiary.edge.headers import SecurityHeaders
 from ostiary.edge.limits import RequestLimit
 from ostiary.edge.pipeline import Edge
 from ostiary.health import routes as health_routes
-from ostiary.health.checks import DatabaseCheck
+from ostiary.health.checks import DatabaseCheck, Departure
 from ostiary.keys import routes as keys_routes
 from ostiary.keys.flows import hold_to_secret
 from ostiary.keys.ring import KeyRing
@@ -107,18 +107,18 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
     demands = Demands(proven_address=settings.require_verified_email)
     last_uses, key_uses = LastUses(), LastUses()
     lookup_hash, counters = _lookup_hash(secret), Counters(clock, open_store(settings, db))
-    file = settings.breached_passwords_file
     return App(
         settings=settings,
         clock=clock,
         metrics=Metrics(clock),
         db=db,
         database_check=DatabaseCheck(db, clock),
+        departure=Departure(),
         secret=secret,
         sealer=sealer,
         ring=ring,
         hasher=_hasher(settings, secret),
-        breached=None if file is None else BreachedPasswords(file),
+        breached=_breached(settings),
         tokens=tokens,
         lifetimes=lifetimes,
         demands=demands,
@@ -142,6 +142,11 @@ def build(settings: Settings, *, clock: Clock | None = None) -> App:
         user_reads=Coalescer(lambda batch: read_users(db, batch)),
         user_pages=Coalescer(lambda batch: db.read(list_pages, batch)),
     )
+
+
+def _breached(settings: Settings) -> BreachedPasswords | None:
+    file = settings.breached_passwords_file
+    return None if file is None else BreachedPasswords(file)
 
 
 def _tokens(settings: Settings, secret: Secret, ring: KeyRing) -> Tokens:
@@ -197,7 +202,7 @@ def _hasher(settings: Settings, secret: Secret) -> PasswordHasher:
     """Answer the hasher. Every pepper that may lie under a stored hash is known, whether new ones get one or not."""
     peppers = dict(zip(secret.fingerprints, secret.derive_all("pepper"), strict=True))
     current = secret.fingerprint if settings.password_pepper else None
-    return PasswordHasher(peppers=peppers, current_pepper=current)
+    return PasswordHasher(peppers=peppers, current_pepper=current, processes=settings.workers)
 
 
 def _mail_limits(settings: Settings, counters: Counters, lookup_hash: Callable[[str], str]) -> MailLimits:

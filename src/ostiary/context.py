@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ostiary.db import Database
     from ostiary.db.coalescer import Coalescer
     from ostiary.db.leases import Lease
-    from ostiary.health.checks import DatabaseCheck
+    from ostiary.health.checks import DatabaseCheck, Departure
     from ostiary.keys.ring import KeyRing
     from ostiary.login.attempts import Attempts
     from ostiary.mail.limits import MailLimits
@@ -44,6 +44,7 @@ class App:
     metrics: "Metrics"
     db: "Database"
     database_check: "DatabaseCheck"
+    departure: "Departure"
     secret: "Secret"
     sealer: "Sealer"
     ring: "KeyRing"

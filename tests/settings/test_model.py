@@ -33,6 +33,7 @@ def test_defaults_are_those_of_the_architecture(tmp_path: Path) -> None:
         "database_statement_cache": True,
         "redis_url": None,
         "workers": 1,
+        "shutdown_delay": timedelta(0),
         "secret_key": None,
         "secret_key_file": tmp_path / "ostiary-data" / "secret.key",
         "secret_key_previous": (),
@@ -145,9 +146,15 @@ def test_several_workers_on_sqlite_are_never_possible(url: str | None) -> None:
     assert "SQLite is served by one process only" in mistake.message
 
 
-def test_several_workers_on_postgresql_wait_for_a_later_release() -> None:
-    [mistake] = mistakes_of(workers=2, database_url=POSTGRESQL)
-    assert "later release" in mistake.message
+def test_several_workers_are_possible_on_postgresql() -> None:
+    assert Settings.load(workers=2, database_url=POSTGRESQL).workers == 2
+
+
+def test_metrics_of_several_workers_need_a_port() -> None:
+    options = {"workers": 2, "database_url": POSTGRESQL, "metrics_token": "f3b1c9e07a5d4862b9e4d17c60a8f25e"}
+    [mistake] = mistakes_of(**options)
+    assert (mistake.variable, "OSTIARY_METRICS_PORT" in mistake.message) == ("OSTIARY_METRICS_TOKEN", True)
+    assert Settings.load(**options, metrics_port=9000).metrics_port == 9000
 
 
 @pytest.mark.rule("ST-1")

@@ -101,7 +101,8 @@ REFUSED: dict[str, list[object]] = {
         "redis://cache?db=1", "redis://cache#1", "redis://cache?ssl_ca_certs=x", "rediss://cache?ssl_ca_certs=/no/file",
         "rediss://cache?ssl_cert_reqs=none", "redis+sentinel://a", "redis+sentinel://a,/service", "redis://[::1", 6379,
     ],
-    "workers": ["0", "-1", "2", 2, "many"],
+    "workers": ["0", "-1", "65", 2, "many"],
+    "shutdown_delay": ["", "5", "-1s", "6m", 5],
     "secret_key_file": ["", 5],
     "signup": ["", "invited", "on"],
     "signup_privacy": ["", "maybe"],
@@ -138,6 +139,11 @@ REFUSED: dict[str, list[object]] = {
     "log_format": ["", "xml"],
     "log_level": ["", "loud", 20],
     "access_log": ["", "sometimes"],
+    "metrics_host": ["", "http://localhost", "a b"],
+    "metrics_port": ["", "-1", "65536", "http", 8000],
+    "metrics_token": ["", "short"],
+    "trace_endpoint": ["", "localhost", "ftp://localhost", "http://localhost/v1/traces"],
+    "trace_percent": ["", "0", "101", "all"],
 }  # fmt: skip
 
 

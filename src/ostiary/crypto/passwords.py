@@ -74,9 +74,12 @@ class PasswordHasher:
         parallelism: int = PARALLELISM,
         peppers: Mapping[str, bytes] | None = None,
         current_pepper: str | None = None,
+        processes: int = 1,
         clock: Clock | None = None,
     ) -> None:
         """Take the parameters of new hashes, all known peppers (32-byte keys by id), and the id of the one to use.
+
+        `processes` is how many like this one share the processors: together they have no more threads than those.
 
         The clock times real work; where the wall clock is faked, leave this one out.
 
@@ -102,7 +105,7 @@ class PasswordHasher:
         self._verifying, self._making, self._judging = Lane(seconds), Lane(seconds), Lane(seconds)
         self._hashers = Workers(
             "hashing",
-            count=max(1, available_cpus() // parallelism),
+            count=max(1, available_cpus() // (parallelism * processes)),
             lanes=(self._verifying, self._making),
             clock=self._clock,
         )

@@ -1,4 +1,4 @@
-"""Whether the database answers, asked at most once a second whatever the number of callers."""
+"""Whether the database answers, asked at most once a second whatever the number of callers; and who is about to go."""
 
 import asyncio
 
@@ -15,6 +15,16 @@ TIME_LIMIT_SECONDS = 1.5
 
 
 log = structlog.get_logger(__name__)
+
+
+class Departure:
+    """Whether this process is about to go. It is told before it stops, so that balancers look elsewhere in time."""
+
+    is_announced = False
+
+    def announce(self) -> None:
+        """Say so from now on; there is no way back."""
+        self.is_announced = True
 
 
 class DatabaseCheck:

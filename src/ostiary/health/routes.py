@@ -21,8 +21,9 @@ async def livez(request: Request) -> Response:  # noqa: ARG001 - that it answers
 
 
 async def readyz(request: Request) -> Response:
-    """Say whether requests can be served: database reachable, schema current."""
-    if await app_of(request).database_check.is_ready():
+    """Say whether requests should be sent here: database reachable, schema current, and not about to stop."""
+    app = app_of(request)
+    if not app.departure.is_announced and await app.database_check.is_ready():
         return json_response({"status": "ok"})
     return json_response({"status": "unavailable"}, 503)
 
@@ -51,7 +52,7 @@ ENDPOINTS = (
         tag="Health",
         summary="Requests can be served",
         answer=Probe,
-        also={503: ("Database away, or its schema not current", Probe, {"status": "unavailable"})},
+        also={503: ("Database away, its schema not current, or about to stop", Probe, {"status": "unavailable"})},
         is_limited=False,
     ),
 )

@@ -32,6 +32,13 @@ class Fields(BaseSettings):
         "`http://host`, `https://host` or either with `:port`; no path, no user",
         shown="`http://localhost:{port}`",
     )
+    shutdown_delay: values.Length = length(
+        "0s",
+        "After being told to stop, how long requests are still taken while `/readyz` says no.",
+        Topic.LISTENING,
+        least="0s",
+        most="5m",
+    )
     trusted_proxies: values.Networks = setting(
         "",
         "Proxies whose forwarding headers count.",
@@ -75,7 +82,12 @@ class Fields(BaseSettings):
         secret=True,
     )
     workers: values.WholeNumber = setting(
-        1, "Server processes.", Topic.STORAGE, "`1`: several processes need PostgreSQL and a later release"
+        1,
+        "Server processes on this machine.",
+        Topic.LISTENING,
+        "a number from 1 to 64; more than 1 needs PostgreSQL",
+        ge=1,
+        le=64,
     )
 
     secret_key: values.SecretText | None = setting(

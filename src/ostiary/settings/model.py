@@ -92,8 +92,6 @@ class Settings(Fields):
     def _check_workers(cls, value: int, info: ValidationInfo) -> int:
         if value > 1 and _on_sqlite(info.data):
             raise ValueError(f"is {value}, but SQLite is served by one process only: 1")
-        if value != 1:
-            raise ValueError
         return value
 
     @field_validator("secret_key_file", mode="before")
