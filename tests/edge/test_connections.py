@@ -260,7 +260,7 @@ class TestTooMany:
         self, make_edge: MakeEdge, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(connections, "_IDLE_WHILE_SCARCE_SECONDS", 0.2)
-        server = make_edge(limits=replace(HASTY, connections=10))
+        server = make_edge(limits=replace(HASTY, connections=10, header_seconds=10))
         with ExitStack() as stack:
             held = [stack.enter_context(connected(server)) for _ in range(10)]
             for connection in held:
@@ -275,7 +275,7 @@ class TestTooMany:
 
 class TestTheEnd:
     def test_a_request_that_is_under_way_when_the_server_stops_is_answered(self, make_edge: MakeEdge) -> None:
-        server = make_edge(limits=Limits(parting_seconds=1))
+        server = make_edge(limits=Limits(parting_seconds=2))
         with connected(server) as used, connected(server) as unused, connected(server) as silent:
             used.sendall(GET)
             assert Answer.read_from(used.recv(65536))[0].status == 200

@@ -257,17 +257,17 @@ class Protocol(HttpToolsProtocol):
 
     def _exchange(self, *, keep_alive: bool) -> Exchange:
         exchange = Exchange(
-            self.scope,
-            self._way_out,  # type: ignore[arg-type]
-            self.flow,
-            self.logger,
-            self.access_logger,
-            self.access_log,
-            self.server_state.default_headers,
-            asyncio.Event(),
-            self.expect_100_continue,
-            keep_alive,
-            self.on_response_complete,
+            scope=self.scope,
+            transport=self._way_out,  # type: ignore[arg-type] # it needs no more of one
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
         )
         self.scope[EXCHANGE] = exchange
         return exchange
