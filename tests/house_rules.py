@@ -78,6 +78,19 @@ THREADS = {"Thread", "ThreadPoolExecutor", "ProcessPoolExecutor", "Timer", "to_t
 LOOPS = {"run", "Runner", "run_until_complete", "new_event_loop"}
 CHANGES = {"append", "add", "update", "pop", "clear", "extend", "insert", "remove", "setdefault", "discard", "popitem"}
 
+ONE_ENGINE_ALLOWED = {
+    "ostiary.users.bulk": "a gap in the ids, for a restored copy and for the tables of a benchmark",
+    "ostiary.db.backups.rows": "where a sequence stands, when everything moves",
+    "ostiary.migrations.versions.0002_user_counts": "an upgrade from before the first release",
+    "ostiary.migrations.versions.0013_request_counts": "counts that may be lost at any time, unlogged",
+    "ostiary.migrations.versions.0014_counting_nodes": "who counts at the moment, unlogged",
+}
+"""Who says what not every engine that speaks PostgreSQL understands; docs/high-availability.md lists them too."""
+
+_ONE_ENGINE = re.compile(
+    r"\bpg_(?!catalog\b)\w+|\b(LISTEN|NOTIFY|UNLOGGED|LOCK TABLE|ctid|xmin|xmax|nextval|currval|setval|lastval)\b"
+    r"|\bCREATE (EXTENSION|TRIGGER|RULE|(OR REPLACE )?FUNCTION|TEMP)|\bWITH HOLD\b|\bDO \$"
+)
 _SQL = re.compile(r"\s*(SELECT\s|INSERT\s+INTO|UPDATE\s+\w+\s+SET|DELETE\s+FROM|(CREATE|ALTER|DROP)\s+TABLE|PRAGMA\s)")
 _COLUMN = re.compile(r"(^t|\.c)\.\w+$")  # `t` stands for a table's columns
 _SECRET = re.compile(r"(^|_)(hash|token|secret|password|mac|digest|signature)$")
@@ -174,6 +187,23 @@ def text_is_for_hot_paths(module: Module) -> Iterator[str]:
     for node in module.nodes:
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and _SQL.match(node.value):
             yield f"line {node.lineno}: holds SQL"
+
+
+def any_postgresql_takes_it(module: Module) -> Iterator[str]:
+    """No lock, signal, sequence or system function of PostgreSQL's own server: distributed engines lack them."""
+    if not (module.holds_sql or module.part == "counters") or module.name in ONE_ENGINE_ALLOWED:
+        return
+    docstrings = {id(node.value) for node in module.nodes if isinstance(node, ast.Expr)}
+    for node in module.nodes:
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in docstrings:
+            said = node.value
+        elif isinstance(node, ast.Attribute) and getattr(node.value, "id", "") == "func":
+            said = node.attr
+        else:
+            continue
+        found = _ONE_ENGINE.search(said)
+        if found is not None:
+            yield f"line {node.lineno}: {found[0]}"
 
 
 def only_the_database_commits(module: Module) -> Iterator[str]:

@@ -46,12 +46,13 @@ def current_revision(connection: Connection) -> str | None:
 def check_durability(connection: Connection) -> None:
     """Refuse a PostgreSQL that says something is kept before it is (ST-1). Raises Misconfigured.
 
-    SQLite needs no look: its connections are set up by us.
+    SQLite needs no look: its connections are set up by us. An engine that speaks PostgreSQL and has no such setting has
+    none that could be off.
     """
     if connection.dialect.name != "postgresql":
         return
     for setting in ("synchronous_commit", "fsync"):
-        if connection.execute(select(func.current_setting(setting))).scalar() == "off":
+        if connection.execute(select(func.current_setting(setting, True))).scalar() == "off":  # noqa: FBT003 - SQL's
             raise Misconfigured(
                 f"the PostgreSQL server has {setting} off, so that an acknowledged write may be lost: turn it on "
                 "(for synchronous_commit, ALTER ROLE … SET synchronous_commit = on is enough)"
