@@ -16,7 +16,7 @@ from sqlalchemy import Connection, inspect
 from ostiary.crypto.secret import Secret
 from ostiary.db import Misconfigured, open_database
 from ostiary.db.backups.file import Header, Rows, TableEnd, TableStart, parts_of
-from ostiary.db.backups.rows import digest_of, empty, insert_line, spend_ids, take_time
+from ostiary.db.backups.rows import digest_of, empty, insert_line, learn_sizes, spend_ids, take_time
 from ostiary.db.backups.saving import Show
 from ostiary.db.backups.shape import BadBackup, Shape, shapes_of
 from ostiary.db.schema import (
@@ -142,6 +142,7 @@ def _load(connection: Connection, checked: Checked, finish: Finish, show: Show) 
         if digest_of(connection, each, count) != checked.digests[each.table]:
             raise BadBackup(f"what the database keeps of the table {each.table} is not what was written to it")
     _refuse_dangling(connection)
+    learn_sizes(connection, checked.shapes)
     if checked.header.schema != HEAD:
         run_migrations(connection, "head")
     finish(connection, checked.header)
