@@ -6,12 +6,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+from ostiary.settings import Settings
 from tests.cli.command import Installation
 from tests.conftest import MakeServer, settings_for_tests
 from tests.monitoring.scraping import TOKEN, port_of
 from tests.people import bearer, signed_in
 from tests.server import Server
-from tests.settings.loading import mistakes_of
+from tests.settings.loading import POSTGRESQL, mistakes_of
 
 pytestmark = pytest.mark.any_engine
 
@@ -106,3 +107,14 @@ def test_what_cannot_be_meant_is_a_mistake() -> None:
     [mistake] = mistakes_of(metrics_token="short")
     assert mistake.variable == "OSTIARY_METRICS_TOKEN"
     assert "short" not in mistake.message.replace("too short", "")
+
+
+def test_several_workers_have_a_port_each() -> None:
+    several: dict[str, object] = {"workers": 3, "database_url": POSTGRESQL}
+    [mistake] = mistakes_of(port=8000, metrics_port=7998, **several)
+    assert mistake.message.startswith("is 7998, and the API listens on 8000, which is wanted for metrics too")
+    [mistake] = mistakes_of(metrics_port=65534, **several)
+    assert "there is none after 65535" in mistake.message
+    [mistake] = mistakes_of(metrics_token=TOKEN, **several)
+    assert "whichever took a request would tell of itself alone" in mistake.message
+    assert Settings.load(metrics_port=65533, metrics_token=TOKEN, **several).metrics_port == 65533
