@@ -14,13 +14,16 @@ import structlog
 from ostiary.clock import Clock
 from ostiary.counters.store import Company, Held
 
-BEAT_SECONDS = 0.5
-VALID_SECONDS = 1.5
-"""How long one beat allows being alone. Others take a server for gone after two seconds (`hot.py`)."""
+BEAT_SECONDS = 0.25
+VALID_SECONDS = 0.6
+"""How long one beat allows being alone. Others take one who is alone for gone after 0.8 seconds (`hot.py`): so soon
+that a server started again after a crash waits for nobody."""
+KNOWN_SECONDS = 50.0
+"""How long one beat lets a server count beside others, who take it for gone after a minute."""
 WAIT_SECONDS = 10.0
 """How long a server that starts waits for one that is alone to hand over."""
 LOOK_SECONDS = 0.05
-TOLD_AT_ONCE = 2000
+TOLD_AT_ONCE = 500
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +52,8 @@ class Alone:
         self._others_seen_at = clock.monotonic()
         self.until = -inf
         """By the monotonic clock: until then this server need not ask the store."""
+        self.known_until = -inf
+        """By the monotonic clock: until then the others know of this server."""
         self.has_counts = False
         """Whether all that counts is in this server's memory, and not in the store."""
 
@@ -60,7 +65,9 @@ class Alone:
 
     async def _join(self) -> bool:
         """Join; answer whether this server is alone."""
+        sent_at = self._clock.monotonic()
         standing = await self._company.join()
+        self.known_until = sent_at + KNOWN_SECONDS
         if not standing.others_alone:
             return standing.is_alone
         for _ in range(int(WAIT_SECONDS / LOOK_SECONDS)):
@@ -76,6 +83,7 @@ class Alone:
         """Say that this server lives; hand over where it is not alone any more. Raises Away."""
         sent_at = self._clock.monotonic()
         standing = await self._company.beat(is_alone=self.has_counts)
+        self.known_until = sent_at + KNOWN_SECONDS
         if standing is None:  # taken for gone, or the database has crashed
             await self._come_again()
             self._others_seen_at = sent_at

@@ -141,9 +141,10 @@ class Counters:
     async def _ask(self, store: Store, hits: list[Hit]) -> list[Verdict] | None:
         """Ask the store; None where this process turns out to be alone after all."""
         async with self._one_at_a_time:
-            if self._alone is not None and self._alone.has_counts:  # it was held up, and has missed its beats
-                await self._alone.beat()
-                if self._clock.monotonic() < self._alone.until:
+            alone = self._alone
+            if alone is not None and (alone.has_counts or self._clock.monotonic() >= alone.known_until):
+                await alone.beat()  # it was held up, and has missed its own
+                if self._clock.monotonic() < alone.until:
                     return None
             return await store.count(hits)
 

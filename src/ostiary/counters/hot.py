@@ -72,12 +72,14 @@ ON CONFLICT (key) DO UPDATE SET (slots, counts, served, admitted, tick) = (
 """Keys, each as often as it has slots, with limit and seconds, the age of a slot and what it holds: what a server that
 was alone has counted, instead of what is there or besides."""
 
-_FRESH = "clock_timestamp() - interval '2 seconds'"
+_LIVES = (
+    "o.beat_at > clock_timestamp() - CASE WHEN o.is_alone THEN interval '800 milliseconds' ELSE interval '1 minute' END"
+)
 _OTHERS = f"""
-(SELECT count(*) FROM counting_nodes AS o WHERE o.node <> n.node AND o.beat_at > {_FRESH}),
-(SELECT count(*) FROM counting_nodes AS o WHERE o.node <> n.node AND o.beat_at > {_FRESH} AND o.is_alone)
+(SELECT count(*) FROM counting_nodes AS o WHERE o.node <> n.node AND {_LIVES}),
+(SELECT count(*) FROM counting_nodes AS o WHERE o.node <> n.node AND {_LIVES} AND o.is_alone)
 """
-FORGET_DEAD_NODES = Statement(f"DELETE FROM counting_nodes WHERE beat_at <= {_FRESH} RETURNING node")
+FORGET_DEAD_NODES = Statement(f"DELETE FROM counting_nodes AS o WHERE NOT ({_LIVES}) RETURNING o.node")
 JOIN = Statement(
     "INSERT INTO counting_nodes AS n (node, is_alone, beat_at) "
     "VALUES (?1, NOT EXISTS (SELECT 1 FROM counting_nodes), clock_timestamp()) "

@@ -71,7 +71,7 @@ class Company(Protocol):
     """Who else uses the store: a server that knows itself to be alone need not ask it.
 
     Whoever comes is seen within one beat of the one who is alone, and counts nothing before that one has handed over.
-    A server that has not been heard of for two seconds is gone.
+    One that has not been heard of for a while is gone.
     """
 
     async def join(self) -> Standing:
