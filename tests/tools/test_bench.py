@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tools.bench import bars, report
+from tools.bench import bars, report, several
 from tools.bench.bars import BARS, Sense, Verdict, judge
 from tools.bench.client import Tally, body_length, request
 from tools.bench.load import Spot, get
@@ -54,7 +54,7 @@ def test_bar_without_its_figures_is_not_met(measured: dict[str, float]) -> None:
 
 def test_bars_are_chosen_by_name() -> None:
     assert bars.chosen("p1, P4") == {"P1", "P4"}
-    assert bars.chosen("") == {f"P{number}" for number in range(1, 11)}
+    assert bars.chosen("") == {f"P{number}" for number in range(1, 11)} | {bars.WORKERS}
     with pytest.raises(ValueError, match="P11"):
         bars.chosen("P1,P11")
 
@@ -68,6 +68,18 @@ def test_page_shows_both_sides_ratio_bar_and_verdict() -> None:
     assert "![A plot](a.svg)" in page
     assert "Not measured:" not in page
     assert "A quick run" not in page
+
+
+def test_page_sets_two_workers_beside_one() -> None:
+    shown = results()
+    for count, rate in ((1, 1000.0), (2, 1700.0)):
+        shown.figures[several.key(count, "refresh")] = Figure("/s", [rate])
+    shown.figures[several.key(1, "login")] = Figure("/s", [50.0])
+    page = report.page(shown, [])
+    assert "| refresh | 1,000 | 1,700 | 1.7 \u00d7 |" in page
+    assert "share the machine's 2 cores" in page
+    assert "| login | 50" not in page, "there is nothing beside it"
+    assert "Several processes" not in report.page(results(), [])
 
 
 def test_page_hides_nothing_that_went_wrong() -> None:

@@ -9,10 +9,11 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from tests.parts import postgres
-from tools.bench import bars, hashing, hot, machine, report, single, sizes
+from tools.bench import bars, hashing, hot, machine, report, several, single, sizes
 from tools.bench.bars import BARS, Verdict
 from tools.bench.results import Results
 
@@ -32,13 +33,15 @@ class Options:
     @property
     def is_full(self) -> bool:
         """Whether it measures everything at full size, and so may be published."""
-        return not self.is_quick and self.bars == {bar.id for bar in BARS}
+        return not self.is_quick and self.bars == bars.chosen("")
 
 
 def main() -> int:
     """Measure as the options say; exit code 1 when something could not be measured, whatever the bars say."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measure Ostiary beside its peers.")
-    parser.add_argument("--only", default="", metavar="P1,P4", help="measure only these bars; all unless given")
+    parser.add_argument(
+        "--only", default="", metavar="P1,WORKERS", help="measure only these bars, or one process beside two"
+    )
     parser.add_argument("--rounds", type=int, default=0, help="how often each figure is taken; the median counts [3]")
     parser.add_argument("--seconds", type=float, default=0.0, help="length of one stretch of load [5]")
     parser.add_argument("--quick", action="store_true", help="one round, short stretches, small tables: a try-out")
@@ -100,7 +103,7 @@ def parts(options: Options, results: Results) -> list[tuple[str, Callable[[], No
     wanted, rounds, seconds = options.bars, options.rounds, options.seconds
     most = 100_000 if options.is_quick else 10_000_000
     imported = 50_000 if options.is_quick else 1_000_000
-    every = options.bars == {bar.id for bar in BARS}
+    every = options.bars == bars.chosen("")
     found: list[tuple[str, Callable[[], None]]] = [
         ("hot endpoints", lambda: hot.measure(results, wanted, rounds=rounds, seconds=seconds)),
         ("floors", lambda: single.floors(results, wanted, rounds=rounds, seconds=seconds)),
@@ -110,6 +113,10 @@ def parts(options: Options, results: Results) -> list[tuple[str, Callable[[], No
         found.append(("the largest table", lambda: sizes.depth(results, users=most, rounds=rounds)))
     if every:
         found.append(("growth", lambda: sizes.growth(results, most=most, seconds=seconds)))
+    if bars.WORKERS in wanted:
+        users = 10_000 if options.is_quick else hot.USERS
+        several_at_once = partial(several.measure, results, rounds=rounds, seconds=seconds, users=users)
+        found.append(("several processes", several_at_once))
     if "P9" in wanted:
         found.append(("one process", lambda: single.idle(results)))
     if "P10" in wanted:

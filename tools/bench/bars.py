@@ -104,6 +104,9 @@ BARS = (
 )
 """What must be shown, in the order of the page."""
 
+WORKERS = "WORKERS"
+"""One worker process beside two: measured with the bars, but none."""
+
 FLOORS = (
     ("`GET /users/{id}`, SQLite", "sqlite.read", "a bare ASGI answer", "bare.answer"),
     ("`GET /users/{id}`, SQLite", "sqlite.read", "a bare indexed read in Python", "bare.sqlite"),
@@ -125,8 +128,8 @@ def judge(bar: Bar, results: Results) -> Judgement:
 
 
 def chosen(only: str) -> set[str]:
-    """Read `P1,P4`; empty chooses all. Raises ValueError for a bar that there is not."""
-    known = {bar.id for bar in BARS}
+    """Read `P1,P4`; empty chooses all, and what is measured beside the bars. Raises ValueError for one there is not."""
+    known = {bar.id for bar in BARS} | {WORKERS}
     ids = {word.strip().upper() for word in only.split(",") if word.strip()}
     if ids - known:
         raise ValueError(f"there is no bar {', '.join(sorted(ids - known))}")

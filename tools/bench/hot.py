@@ -223,14 +223,15 @@ def sides(wanted: list[str]) -> Iterator[dict[str, Measure]]:
 def _on_postgres(stack: ExitStack) -> OstiarySide:
     """Fill a database on a PostgreSQL of our own; left to the scheduler, durable as it comes."""
     url = stack.enter_context(Postgres()).create_database()
-    data_dir = _empty_directory(CACHE / "postgres-data")
+    data_dir = empty_directory(CACHE / "postgres-data")
     where = ("--data-dir", str(data_dir), "--database-url", url)
     databases.fill(USERS, *where)
     databases.make_superuser(*where)
     return OstiarySide.of(stack.enter_context(Ostiary(data_dir, database_url=url)), USERS)
 
 
-def _empty_directory(place: Path) -> Path:
+def empty_directory(place: Path) -> Path:
+    """Make a directory, or empty it."""
     place.mkdir(mode=0o700, parents=True, exist_ok=True)
     for file in place.iterdir():
         file.unlink()

@@ -6,6 +6,7 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from tools.bench import several
 from tools.bench.results import Results
 
 SIDES = {
@@ -29,6 +30,8 @@ def draw(results: Results, directory: Path) -> list[tuple[str, str]]:
         drawn.append(_throughput(results, directory / "throughput.svg"))
     if any(f"{side}.{way}" in results.figures for side in SIDES for way in CURVES):
         drawn.append(_latency(results, directory / "latency.svg"))
+    if any(several.key(count, way) in results.figures for count in several.COUNTS for way in several.WAYS):
+        drawn.append(_several(results, directory / "workers.svg"))
     if results.sizes:
         drawn.append(_growth(results, directory / "growth.svg"))
     return drawn
@@ -48,6 +51,23 @@ def _throughput(results: Results, file: Path) -> tuple[str, str]:
     axes.set_ylabel("answers a second, one core")
     axes.legend(frameon=False)
     return _keep(figure, file, "Throughput by endpoint, 100,000 users; the scale is logarithmic")
+
+
+def _several(results: Results, file: Path) -> tuple[str, str]:
+    figure, axes = plt.subplots(figsize=(9, 4.5))
+    width = 0.4
+    for place, (count, colour) in enumerate(zip(several.COUNTS, ("#7fb7dd", "#1b6ca8"), strict=True)):
+        known = [(at, results.median(several.key(count, way))) for at, way in enumerate(several.WAYS)]
+        bars = [(at + (place - 0.5) * width, value) for at, value in known if value]
+        if bars:
+            label = f"{count} worker{'s' if count > 1 else ''}"
+            drawn = axes.bar([at for at, _ in bars], [value for _, value in bars], width, label=label, color=colour)
+            axes.bar_label(drawn, [f"{value:,.0f}" for _, value in bars], fontsize=7)
+    axes.set_yscale("log")
+    axes.set_xticks(range(len(several.WAYS)), several.WAYS)
+    axes.set_ylabel("answers a second, all cores")
+    axes.legend(frameon=False)
+    return _keep(figure, file, "One worker process beside two, PostgreSQL; the scale is logarithmic")
 
 
 def _latency(results: Results, file: Path) -> tuple[str, str]:

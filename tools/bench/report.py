@@ -2,7 +2,8 @@
 
 from pathlib import Path
 
-from tools.bench.bars import BARS, FLOORS, Bar, Judgement, Verdict, judge
+from tools.bench import several
+from tools.bench.bars import BARS, FLOORS, TIMES, Bar, Judgement, Verdict, judge
 from tools.bench.results import Figure, Results
 
 RESULTS = "results.json"
@@ -23,7 +24,7 @@ def write(directory: Path) -> None:
 def page(results: Results, pictures: list[tuple[str, str]]) -> str:
     """Write the page; pictures come as file name and caption."""
     judged = [judge(bar, results) for bar in BARS if bar.id in results.about["bars"]]
-    parts = [_opening(results), _summary(judged), _bars(judged), _floors(results), _beside(results)]
+    parts = [_opening(results), _summary(judged), _bars(judged), _floors(results), _several(results), _beside(results)]
     parts += [f"![{caption}]({file})\n\n{caption}" for file, caption in pictures]
     parts += [_notes(results), _conditions(results)]
     return "\n\n".join(part for part in parts if part) + "\n"
@@ -70,6 +71,20 @@ def _floors(results: Results) -> str:
         if ours is not None and least:
             rows.append(f"| {what} | {_number(ours)} | {floor} | {_number(least)} | {ours / least:.0%} |")
     return "\n".join(rows) if len(rows) > 4 else ""  # noqa: PLR2004 - the head alone
+
+
+def _several(results: Results) -> str:
+    """Set two worker processes beside one."""
+    rows = ["## Several processes", "", "| PostgreSQL, a second | One worker | Two | |", "|" + " --- |" * 4]
+    for way in several.WAYS:
+        one, two = (results.median(several.key(count, way)) for count in several.COUNTS)
+        if one and two:
+            rows.append(f"| {way} | {_number(one)} | {_number(two)} | {_number(two / one)} {TIMES} |")
+    cores = results.about["machine"].get("cores", "?")
+    said = (
+        f"\n\nServer, PostgreSQL and load generator share the machine's {cores} cores, which bounds what two can add."
+    )
+    return "\n".join(rows) + said if len(rows) > 4 else ""  # noqa: PLR2004 - the head alone
 
 
 def _beside(results: Results) -> str:

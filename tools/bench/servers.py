@@ -103,8 +103,11 @@ class Ostiary(Process):
 
     health = "/api/v1/health"
 
-    def __init__(self, data_dir: Path, *, database_url: str = "", core: int | None = SERVER_CORE) -> None:
+    def __init__(
+        self, data_dir: Path, *, database_url: str = "", core: int | None = SERVER_CORE, workers: int = 1
+    ) -> None:
         command = [str(BIN / "ostiary"), "serve", "--port", "{port}", "--data-dir", str(data_dir)]
+        command += ["--workers", str(workers)] if workers > 1 else []
         command += ["--database-url", database_url] if database_url else []
         log = data_dir / "bench.log"
         log.unlink(missing_ok=True)

@@ -27,7 +27,7 @@ log = structlog.get_logger(__name__)
 class AskedMails:
     """The loop. Each request is one transaction, so several servers could answer; the one that has the lease does.
 
-    The limits of SU-6 are counted in memory: they hold where one process counts.
+    Where the limits of SU-6 are counted in memory, they hold because one process counts.
     """
 
     def __init__(self, app: App, *, every_seconds: float = EVERY_SECONDS) -> None:
