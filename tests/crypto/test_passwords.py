@@ -265,9 +265,9 @@ def held() -> Iterator[Held]:
 @pytest.mark.rule("PW-5")
 def test_there_are_no_more_threads_than_processors(monkeypatch: pytest.MonkeyPatch) -> None:
     assert 1 <= available_cpus() <= (os.cpu_count() or 1)
-    for processors, parallelism, threads in ((3, 1, 3), (4, 2, 2), (1, 2, 1)):
+    for processors, parallelism, processes, threads in ((3, 1, 1, 3), (4, 2, 1, 2), (1, 2, 1, 1), (5, 1, 2, 2)):
         monkeypatch.setattr(passwords, "available_cpus", lambda processors=processors: processors)
-        hasher = cheap(memory_kib=16, parallelism=parallelism)
+        hasher = cheap(memory_kib=16, parallelism=parallelism, processes=processes)
         assert hasher._hashers._count == threads
         hasher.close()
 

@@ -10,11 +10,12 @@ import httpx
 import pytest
 
 from ostiary.db.schema import HEAD
+from ostiary.login.signup import offer_setup
 from tests.conftest import settings_for_tests
-from tests.people import bearer, log_in, refresh, sign_up, signed_in
+from tests.people import bearer, log_in, newcomer, refresh, sign_up, signed_in
 from tests.server import Process, Server
 from tests.sessions.answers import assert_refused, at_once, tokens_in, works
-from tests.sessions.beside import rows
+from tests.sessions.beside import rows, write
 
 SECRET = "f3b1c9e07a5d4862b9e4d17c60a8f25e"
 PUBLIC_URL = "http://127.0.0.1:8000"
@@ -134,3 +135,16 @@ def test_one_token_on_two_servers_at_once_has_one_successor(several: Several) ->
         successors = {tokens_in(answer)[1] for answer in at_once(calls)}
         assert len(successors) == 1
         assert refresh(second, successors.pop()).status_code == 200
+
+
+@pytest.mark.rule("D2", "AD-1")
+def test_one_setup_token_on_two_servers_at_once_makes_one_superuser(several: Several) -> None:
+    servers = several(2)
+    token = write(servers[0].settings, offer_setup, now=servers[0].clock.now())
+    with servers[0].client() as first, servers[1].client() as second:
+        bodies = [newcomer(token=token) for _ in range(10)]
+        calls = [
+            partial(client.post, "/setup", json=body) for client, body in zip((first, second) * 5, bodies, strict=True)
+        ]
+        assert sorted(answer.status_code for answer in at_once(calls)) == [201] + [400] * 9
+    assert rows(servers[0].settings, "SELECT count(*) FROM users") == [(1,)]
