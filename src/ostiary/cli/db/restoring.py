@@ -1,6 +1,7 @@
 """`ostiary db restore`."""
 
 import asyncio
+from contextlib import ExitStack
 from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -86,12 +87,13 @@ def restore(
 
 async def restored(file: Path, settings: Settings, secret: Secret, *, finish: Finish, now: datetime) -> Header:
     """Check a backup and load it into the database that the settings name; answer what it says of itself."""
-    with TemporaryDirectory(prefix="ostiary-copy-") as directory, bar(1, what="rows") as shown:
+    with ExitStack() as stack, bar(1, what="rows") as shown:
 
         def show(done: int, total: int) -> None:
             shown.show(completed=done, users=done, total=total)
 
         if is_copy(file):
+            directory = stack.enter_context(TemporaryDirectory(prefix="ostiary-copy-"))
             file = await as_backup(file, Path(directory), secret)
         with file.open("rb") as opened:
             checked = await check(opened, secret)
