@@ -43,9 +43,6 @@ _TROUBLE_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58", "XX"})
 _READ_ONLY = "25006"
 _STANDBY = frozenset({_READ_ONLY, "0A000"})
 """What a standby answers to who wants to write: 0A000 where the transaction is SERIALIZABLE."""
-# A pooler in transaction mode gives each transaction another connection: nothing may be remembered on one. asyncpg
-# sends a statement without a name again with every execution; under a name it would stay on the server.
-_REMEMBER_NOTHING = {"prepared_statement_cache_size": 0, "prepared_statement_name_func": str}
 _FAILURES = (
     DBAPIError,
     AsyncAdapt_asyncpg_dbapi.Error,  # what a new connection was refused with, where nobody wraps it: past SQLAlchemy
@@ -114,6 +111,8 @@ class PostgresDatabase:
                 target.dsn,
                 ssl=target.ssl,
                 timeout=CONNECT_TIMEOUT_SECONDS,
+                # A pooler in transaction mode gives each transaction another connection. Without the cache statements
+                # have no names, and are sent again with every execution: nothing is remembered on a connection.
                 statement_cache_size=100 if statement_cache else 0,
                 connection_class=_Connection,
             )
@@ -130,7 +129,6 @@ class PostgresDatabase:
         self._engine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=connect,
-            connect_args={} if statement_cache else _REMEMBER_NOTHING,
             pool_size=POOL_SIZE,
             max_overflow=0,
             pool_timeout=TIME_LIMIT_SECONDS,
