@@ -43,7 +43,7 @@ def children(collector: Collector, span: Told) -> list[str]:
     return sorted(other.name for other in collector.spans if other.parent == span.id and other.trace == span.trace)
 
 
-def test_a_request_is_a_span_with_its_parts_below(make_server: MakeServer, collector: Collector) -> None:
+def test_a_request_is_a_span_with_its_parts_below(collector: Collector, make_server: MakeServer) -> None:
     server = make_server(trace_endpoint=collector.url)
     with server.client() as api:
         person = signed_in(api)
@@ -70,7 +70,7 @@ def test_a_request_is_a_span_with_its_parts_below(make_server: MakeServer, colle
 
 
 @pytest.mark.any_engine
-def test_the_trace_of_a_trusted_proxy_goes_on_and_of_nobody_else(make_server: MakeServer, collector: Collector) -> None:
+def test_the_trace_of_a_trusted_proxy_goes_on_and_of_nobody_else(collector: Collector, make_server: MakeServer) -> None:
     trusting = make_server(trace_endpoint=collector.url, trusted_proxies="127.0.0.1")
     wary = make_server(trace_endpoint=collector.url)
     for server in (trusting, wary):
@@ -87,7 +87,7 @@ def test_the_trace_of_a_trusted_proxy_goes_on_and_of_nobody_else(make_server: Ma
 
 @pytest.mark.any_engine
 @pytest.mark.rule("LA-2")
-def test_no_secret_and_nobody_is_in_a_trace(make_server: MakeServer, collector: Collector) -> None:
+def test_no_secret_and_nobody_is_in_a_trace(collector: Collector, make_server: MakeServer) -> None:
     canaries = Canaries()
     server = make_server(trace_endpoint=collector.url)
     with server.client() as api:
@@ -117,7 +117,7 @@ def test_no_secret_and_nobody_is_in_a_trace(make_server: MakeServer, collector: 
 
 
 @pytest.mark.any_engine
-def test_an_error_of_ours_shows_by_its_class_alone(make_server: MakeServer, collector: Collector) -> None:
+def test_an_error_of_ours_shows_by_its_class_alone(collector: Collector, make_server: MakeServer) -> None:
     async def fail(_: object) -> list[User]:
         raise ValueError("secret")
 
@@ -137,7 +137,7 @@ def test_an_error_of_ours_shows_by_its_class_alone(make_server: MakeServer, coll
 @pytest.mark.rule("FL-4")
 @pytest.mark.parametrize("trouble", ["away", "hangs"])
 def test_a_collector_that_takes_nothing_holds_nobody_up(
-    make_server: MakeServer, collector: Collector, trouble: str
+    collector: Collector, make_server: MakeServer, trouble: str
 ) -> None:
     collector.hangs_seconds = 30
     url = collector.url if trouble == "hangs" else "http://127.0.0.1:9"
@@ -151,7 +151,7 @@ def test_a_collector_that_takes_nothing_holds_nobody_up(
 
 
 @pytest.mark.any_engine
-def test_a_mail_that_is_delivered_is_a_span(make_server: MakeServer, collector: Collector) -> None:
+def test_a_mail_that_is_delivered_is_a_span(collector: Collector, make_server: MakeServer) -> None:
     server = make_server(trace_endpoint=collector.url)
     with server.client() as api:
         sign_up(api)
@@ -189,7 +189,7 @@ def test_what_cannot_be_meant_is_a_mistake(monkeypatch: pytest.MonkeyPatch, tmp_
 
 
 @pytest.mark.any_engine
-def test_few_of_many_are_traced_where_that_is_asked_for(make_server: MakeServer, collector: Collector) -> None:
+def test_few_of_many_are_traced_where_that_is_asked_for(collector: Collector, make_server: MakeServer) -> None:
     server = make_server(trace_endpoint=collector.url, trace_percent=1)
     with httpx.Client(base_url=f"{server.url}/api/v1", trust_env=False) as api:
         for _ in range(100):
