@@ -67,11 +67,9 @@ class Valkey:
 
     def start(self) -> None:
         """Start the server on its port, empty, and wait until it answers."""
-        settings = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": "no"}
-        words = [word for name, value in settings.items() for word in (f"--{name}", value)]
         self.directory = Path(tempfile.mkdtemp(prefix="ostiary-valkey-"))
         self._keeper = subprocess.Popen(
-            ["/bin/sh", "-c", KEEPER, "keeper", self.directory, get_binary_path(), *words, *self._options],
+            ["/bin/sh", "-c", KEEPER, "keeper", self.directory, get_binary_path(), *self._words()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -114,10 +112,44 @@ class Valkey:
                 _say(lines, f"AUTH {self.password}")
             return _say(lines, command)
 
+    def tell(self, command: str) -> str:
+        """Give a command that answers a text, as INFO does."""
+        with socket.create_connection(("127.0.0.1", self.port), timeout=5) as connection:
+            lines = connection.makefile("rw", newline="")
+            if self.password:
+                _say(lines, f"AUTH {self.password}")
+            return lines.read(int(_say(lines, command).removeprefix("$")))
+
+    def _words(self) -> list[str]:
+        settings = {"bind": "127.0.0.1", "port": str(self.port), "save": "", "appendonly": "no"}
+        return [*(word for name, value in settings.items() for word in (f"--{name}", value)), *self._options]
+
     def _answers(self) -> bool:
         with suppress(OSError):
             return self.ask("PING") == "+PONG"
         return False
+
+
+class Sentinel(Valkey):
+    """One Sentinel, which needs no second one to let a replica take the place of the server called `main`."""
+
+    def __init__(self, main: Valkey) -> None:
+        super().__init__()
+        self._main = main
+
+    def _words(self) -> list[str]:
+        lines = [
+            "bind 127.0.0.1",
+            f"port {self.port}",
+            f"sentinel monitor main 127.0.0.1 {self._main.port} 1",
+            "sentinel down-after-milliseconds main 300",
+            "sentinel failover-timeout main 2000",
+        ]
+        if self._main.password:
+            lines.append(f"sentinel auth-pass main {self._main.password}")
+        configuration = self.directory / "sentinel.conf"  # which it writes what it finds out into
+        configuration.write_text("\n".join(lines) + "\n")
+        return [str(configuration), "--sentinel"]
 
 
 def _say(lines: TextIO, command: str) -> str:
