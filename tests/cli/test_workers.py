@@ -159,6 +159,34 @@ def test_workers_end_without_their_supervisor(database_url: str, tmp_path: Path)
         client.get("/health")
 
 
+IMPATIENT = """
+from ostiary.cli.main import main
+from ostiary.cli.serving import workers
+workers.SILENT_TICKS = 20
+main()
+"""
+"""The command, but a worker hangs after two seconds without a word."""
+
+
+def test_a_worker_that_hangs_is_replaced_and_wrong_settings_replace_none(database_url: str, tmp_path: Path) -> None:
+    config = tmp_path / "ostiary.toml"
+    config.touch()
+    process = two_workers(tmp_path, database_url, OSTIARY_CONFIG_FILE=str(config))
+    process._command[1:3] = ["-c", IMPATIENT]
+    with process:
+        first, second = workers_of(process)
+        os.kill(first, signal.SIGSTOP)
+        wait_until(lambda: len(workers_of(process)) == 3)
+        assert not is_running(first)
+        assert "worker_hangs" in process.log.read_text()
+        config.write_text('log_level = "loud"')
+        os.kill(process.pid, signal.SIGHUP)
+        wait_until(lambda: "workers_kept" in process.log.read_text())
+        assert len(workers_of(process)) == 3
+        assert is_running(second)
+        assert process.stop() == 0
+
+
 def test_told_to_stop_they_finish_and_leave(database_url: str, tmp_path: Path) -> None:
     with two_workers(tmp_path, database_url, OSTIARY_SHUTDOWN_DELAY="1s") as process:
         workers = workers_of(process)
