@@ -8,10 +8,14 @@ import pytest
 
 from tests import house_rules as house
 from tests.house_rules import Module, modules_in
+from tests.upgrades.declarations import breaks
 
 Rule = Callable[[Module], Iterator[str]]
 
 ROOT = Path(__file__).parents[1]
+REVISIONS = ROOT / "src" / "ostiary" / "migrations" / "versions"
+PLEDGED_AFTER = "0011"
+"""Since the revision after this one, servers heed what a newer schema says of itself."""
 PACKAGE = modules_in(ROOT / "src" / "ostiary", "ostiary")
 BESIDE = [*modules_in(ROOT / "tests", "tests"), *modules_in(ROOT / "tools", "tools")]
 
@@ -130,8 +134,16 @@ def test_no_rule_is_left_out() -> None:
 
 def test_every_folder_can_be_overlooked() -> None:
     folders = Counter(path.parent for path in (ROOT / "src").rglob("*.py"))
-    del folders[ROOT / "src" / "ostiary" / "migrations" / "versions"]  # history only grows
+    del folders[REVISIONS]  # history only grows
     assert {folder.name: count for folder, count in folders.items() if count > house.MOST_MODULES} == {}
+
+
+@pytest.mark.rule("ST-3")
+def test_revisions_only_add_or_declare_the_break() -> None:
+    """See `ostiary.db.history.revisions` for what a revision declares."""
+    newer = [path for path in sorted(REVISIONS.glob("*.py")) if path.name[:4] > PLEDGED_AFTER]
+    assert newer
+    assert [f"{path.name}: {said}" for path in newer for said in breaks(path.read_text())] == []
 
 
 def test_no_module_imports_itself_round_a_corner() -> None:

@@ -24,6 +24,7 @@ from ostiary.context import App
 from ostiary.credentials.one_time import purge_tokens
 from ostiary.crypto.jwk import generate_key
 from ostiary.db import Unreachable
+from ostiary.db.schema import found
 from ostiary.keys.flows import add_key_if_due, purge_keys
 from ostiary.keys.models import all_keys
 from ostiary.keys.schedule import is_due
@@ -75,7 +76,17 @@ class Upkeep:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self._every_seconds)
+            await self._look_at_schema()
             await self._round()
+
+    async def _look_at_schema(self) -> None:
+        """See whether a newer version changed the schema: one that this must not touch is left alone from now on."""
+        try:
+            self._app.database_check.heed(*await self._app.db.read(found))
+        except Unreachable:
+            pass  # whatever comes next says so
+        except Exception:
+            log.exception("upkeep_failed")
 
     async def _round(self) -> None:
         """Do every step, whatever happens to the others; keys first, since revoking one cannot wait."""

@@ -20,6 +20,7 @@ def set_version(place: Installation, version: str) -> None:
 
     def change(connection: Connection) -> None:
         connection.execute(text("UPDATE alembic_version SET version_num = :version"), {"version": version})
+        connection.execute(text("UPDATE schema_compatibility SET oldest_server = :version"), {"version": version})
 
     write(place.settings, change)
 

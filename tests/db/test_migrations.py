@@ -17,7 +17,6 @@ import ostiary.audit.models
 import ostiary.roles.models
 import ostiary.transfer.models  # noqa: F401 - a table that only the command line knows
 from ostiary.audit.origin import OPERATOR
-from ostiary.clock import SystemClock
 from ostiary.db import Database, Misconfigured, schema
 from ostiary.db.schema import HEAD
 from ostiary.db.types import metadata
@@ -30,8 +29,8 @@ from tests.server import Server
 from tests.sessions.answers import session_of, tokens_in, works
 from tests.sessions.beside import rows, write
 from tests.sessions.waiting import wait_until
+from tests.upgrades.release import NEXT, become_next, revision, upgrade
 
-NEXT = "test_next"
 REBUILD = """
     with op.batch_alter_table("users", table_kwargs={"sqlite_autoincrement": True}) as batch:
         batch.alter_column("username", existing_type=sa.String(64), type_=sa.String(80), existing_nullable=False)
@@ -58,29 +57,9 @@ def next_release(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> NextRelease
     """Makes this code the next release: its newest revision, on top of ours, does what the given text says."""
 
     def become(*bodies: str) -> None:
-        versions = tmp_path / "versions"
-        versions.mkdir()
-        head = f"revision, down_revision = {NEXT!r}, {schema.HEAD!r}"
-        (versions / "next.py").write_text(
-            f"import sqlalchemy as sa\nfrom alembic import op\n\n{head}\n\n\ndef upgrade():{''.join(bodies)}"
-        )
-        monkeypatch.setattr(schema, "VERSIONS", (*schema.VERSIONS, str(versions)))
-        monkeypatch.setattr(schema, "HEAD", NEXT)
+        become_next(monkeypatch, tmp_path, *bodies)
 
     return become
-
-
-def upgrade(settings: Settings) -> bool:
-    """What a start does to the schema."""
-
-    async def run(database: Database) -> bool:
-        return await schema.upgrade_schema(database, settings, now=SystemClock().now())
-
-    return on_database(settings, run)
-
-
-def revision(settings: Settings) -> str | None:
-    return on_database(settings, lambda database: database.read(schema.current_revision))
 
 
 def backups(settings: Settings) -> list[Path]:
@@ -214,6 +193,10 @@ def test_failed_upgrade_leaves_everything_as_it_was(
 def test_newer_database_is_refused_and_left_alone(settings: Settings) -> None:
     upgrade(settings)
     write(settings, lambda connection: connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'"))
+    write(
+        settings,
+        lambda connection: connection.exec_driver_sql("UPDATE schema_compatibility SET oldest_server = '9999'"),
+    )
     before = everything(settings)
     with pytest.raises(Misconfigured) as refusal:
         upgrade(settings)

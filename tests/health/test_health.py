@@ -136,7 +136,7 @@ def test_a_database_that_hangs_keeps_nobody_waiting_and_is_not_asked_again_meanw
 @pytest.mark.rule("FL-2")
 def test_a_database_of_another_schema_is_healthy_and_not_ready(make_server: MakeServer) -> None:
     server = make_server()
-    rows(server.settings, "UPDATE alembic_version SET version_num = 'other'")
+    rows(server.settings, "UPDATE alembic_version SET version_num = '0003'")
     with httpx.Client(base_url=server.url, trust_env=False) as root:
         assert probed(root) == [(200, HEALTHY), (503, UNAVAILABLE), (200, OK)]
 

@@ -37,6 +37,8 @@ from tests.sessions.waiting import wait_until
 from tests.upgrades.freezing import PUBLIC_URL, SECRET, SNAPSHOTS, Promise
 
 FROZEN = sorted({path.name.split(".")[0] for path in SNAPSHOTS.glob("*.sql")})
+ASKED_IN_TEXT = {"request_counts", "counting_nodes"}
+"""Tables that no model knows, on PostgreSQL."""
 MOST_BYTES = 100_000
 
 
@@ -117,7 +119,8 @@ def test_data_of_a_release_is_upgraded_with_all_that_was_promised(
 
 def differences(connection: Connection) -> list[Any]:
     """What distinguishes the schema from the models."""
-    return list(compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata))
+    options = {"compare_type": True, "include_name": lambda name, *_: name not in ASKED_IN_TEXT}
+    return list(compare_metadata(MigrationContext.configure(connection, opts=options), metadata))
 
 
 def audit_findings(server: Server) -> list[str]:

@@ -57,5 +57,8 @@ class Database(Protocol):
     async def migrate(self, flow: Callable[[Connection], T]) -> T:
         """Run a flow that changes the schema: one transaction, no time limit, nothing else in its way."""
 
+    def refuse(self, reason: str) -> None:
+        """Answer every call from now on with Unreachable: what is stored is no longer as this version knows it."""
+
     async def close(self) -> None:
         """Finish what is under way and close every connection."""

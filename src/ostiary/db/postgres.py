@@ -100,7 +100,7 @@ class PostgresDatabase:
     def __init__(self, url: str, *, statement_cache: bool = True) -> None:
         target = parse(url)
         self._place = target.place
-        self._closed = False
+        self._refusal: str | None = None
         self._under_way = self._failures = self._retries = 0
         self._quiet = asyncio.Event()
         # Those that PostgreSQL could not serialise try again one after the other, or many would never be done.
@@ -218,9 +218,13 @@ class PostgresDatabase:
             await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
             return await connection.run_sync(flow)
 
+    def refuse(self, reason: str) -> None:
+        """Answer everything from now on with Unreachable."""
+        self._refusal = reason
+
     async def close(self) -> None:
         """Wait for what is under way (each has its time limit), then close the pool."""
-        self._closed = True
+        self._refusal = "the database is closed"
         if self._under_way:
             self._quiet.clear()
             await self._quiet.wait()
@@ -229,8 +233,8 @@ class PostgresDatabase:
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:
         """Let `close` wait for the block; refuse once it was called, or a new pool would open that nobody closes."""
-        if self._closed:
-            raise Unreachable(reason="the database is closed")
+        if self._refusal is not None:
+            raise Unreachable(reason=self._refusal)
         self._under_way += 1
         try:
             yield

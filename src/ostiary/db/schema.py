@@ -9,19 +9,22 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
+from itertools import dropwhile, takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, column, func, insert, inspect, select, table, text, update
+from sqlalchemy.exc import DBAPIError
 
-from ostiary.db import Database, Misconfigured, open_database
+from ostiary.db import Database, Misconfigured, Unreachable, open_database
+from ostiary.db.history.revisions import Revision, all_revisions, oldest_server, read_oldest_server, write_oldest_server
 from ostiary.db.sqlite import SQLiteDatabase
 from ostiary.settings import Settings
 
 if TYPE_CHECKING:
     from alembic.config import Config
 
-HEAD = "0014"
+HEAD = "0015"
 """The newest revision under `migrations/versions`, written here so that a start need not load Alembic."""
 
 VERSIONS = ("ostiary:migrations/versions",)
@@ -32,6 +35,12 @@ _sequences = table("sqlite_sequence", column("name"), column("seq"))
 
 TRIES = 5
 WAIT_SECONDS = 0.01
+LOCK_TRIES = 40
+LOCK_TIMEOUT = "2s"
+"""How long a change waits for a table on PostgreSQL: whoever comes behind waits as well, at most half of FL-2's 5 s."""
+LOCK_PAUSE_SECONDS = 1.0
+
+_TABLE_IN_USE = frozenset({"55P03", "40P01"})  # lock_not_available, deadlock_detected
 
 _ALEMBIC = threading.Lock()
 
@@ -65,6 +74,8 @@ class State(StrEnum):
     EMPTY = "empty"
     OLDER = "older"
     CURRENT = "current"
+    AHEAD = "ahead"
+    """Newer, and says itself that this version may go on with it."""
     NEWER = "newer"
 
 
@@ -75,17 +86,35 @@ class Standing:
     revision: str | None
     state: State
 
+    @property
+    def is_usable(self) -> bool:
+        """Whether this version may work with the database as it is."""
+        return self.state in {State.CURRENT, State.AHEAD}
+
+
+def found(connection: Connection) -> tuple[str | None, str | None]:
+    """Answer the revision of a database, and which one a server must know at least."""
+    revision = current_revision(connection)
+    return revision, None if revision is None else read_oldest_server(connection)
+
+
+def judge(revision: str | None, oldest: str | None) -> Standing:
+    """Say how a database with these revisions stands to this version."""
+    if revision is None:
+        return Standing(None, State.EMPTY)
+    if revision == HEAD:
+        return Standing(revision, State.CURRENT)
+    known = known_revisions()
+    if revision in known:
+        return Standing(revision, State.OLDER)
+    return Standing(revision, State.AHEAD if oldest in known else State.NEWER)
+
 
 async def standing(database: Database) -> Standing:
     """Say how a database stands; nothing is made or changed, not even an empty file. Raises Unreachable."""
     if isinstance(database, SQLiteDatabase) and not database.path.exists():
         return Standing(None, State.EMPTY)
-    revision = await database.read(current_revision)
-    if revision is None:
-        return Standing(None, State.EMPTY)
-    if revision == HEAD:
-        return Standing(revision, State.CURRENT)
-    return Standing(revision, State.OLDER if revision in known_revisions() else State.NEWER)
+    return judge(*await database.read(found))
 
 
 def made_by_newer(place: object, revision: str | None) -> str:
@@ -96,9 +125,14 @@ def made_by_newer(place: object, revision: str | None) -> str:
     )
 
 
+def backups_in(settings: Settings) -> Path:
+    """Answer where a SQLite file is copied to before an upgrade."""
+    return settings.data_dir / "backups"
+
+
 async def upgrade_schema(database: Database, settings: Settings, *, now: datetime) -> bool:
     """Bring the schema up to date, as the owner's role where there is one (ST-1); answer whether anything was done."""
-    backups = settings.data_dir / "backups"
+    backups = backups_in(settings)
     if settings.database_owner_url is None:
         return await upgrade(database, backup_dir=backups, now=now)
     owner = open_database(settings, as_owner=True)
@@ -130,22 +164,41 @@ async def upgrade(database: Database, *, backup_dir: Path, now: datetime, to: st
     Misconfigured when the database was made by a newer version, Unreachable when it does not answer.
     """
     for tries_left in reversed(range(TRIES)):
-        revision = await database.read(current_revision)
-        if revision == HEAD and to == "head":
+        revision, oldest = await database.read(found)
+        stands = judge(revision, oldest)
+        if stands.is_usable and to == "head":
             return False
-        if revision is not None and revision not in known_revisions():
+        if stands.state is State.NEWER:
             raise Misconfigured(made_by_newer(database.place, revision))
         if revision is not None and isinstance(database, SQLiteDatabase):
             _back_up(database.path, backup_dir, revision, now)
         try:
-            async with alone_with_alembic():
-                await database.migrate(partial(run_migrations, to=to))
+            await _migrate(database, to)
         except Exception:
             if tries_left and await database.read(current_revision) != revision:
                 continue  # somebody else was at it at the same time
             raise
         return True
     raise AssertionError  # pragma: no cover - the last try returned or raised
+
+
+async def _migrate(database: Database, to: str) -> None:
+    """Change the schema, again and again where the tables are in use: servers of the version before may be at work."""
+    for tries_left in reversed(range(LOCK_TRIES)):
+        try:
+            async with alone_with_alembic():
+                await database.migrate(partial(run_migrations, to=to))
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _TABLE_IN_USE:
+                raise
+            if not tries_left:
+                raise Unreachable(
+                    reason="a table that the upgrade changes is in use without a pause; nothing was changed: look for "
+                    "long transactions in pg_stat_activity, a backup for one, and try again"
+                ) from error
+        else:
+            return
+        await asyncio.sleep(LOCK_PAUSE_SECONDS)
 
 
 @asynccontextmanager
@@ -160,10 +213,22 @@ async def alone_with_alembic() -> AsyncIterator[None]:
 
 
 def known_revisions() -> list[str]:
+    """Answer the numbers of all revisions of this version, the newest first."""
+    return [revision.number for revision in revisions()]
+
+
+def revisions() -> list[Revision]:
     """Answer all revisions of this version, the newest first."""
     from alembic.script import ScriptDirectory  # noqa: PLC0415 - heavy, and not needed by a quiet start
 
-    return [script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()]
+    scripts: ScriptDirectory = ScriptDirectory.from_config(_config())
+    return all_revisions(scripts)
+
+
+def revisions_after(revision: str | None) -> list[Revision]:
+    """Answer what a database of this revision has before it, the oldest first."""
+    newer = list(takewhile(lambda each: each.number != revision, revisions()))
+    return newer[::-1]
 
 
 def _config() -> "Config":
@@ -180,14 +245,30 @@ def run_migrations(connection: Connection, to: str) -> None:
     """Run the migrations on this connection, inside its transaction."""
     from alembic import command  # noqa: PLC0415 - heavy, and not needed by a quiet start
 
+    _take_turn(connection)
     counting, given_out = counting_tables(connection), _highest_ids(connection)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, to)
     _keep_ids_spent(connection, given_out)
+    reached = current_revision(connection)
+    behind = dropwhile(lambda revision: revision.number != reached, revisions())
+    write_oldest_server(connection, oldest_server(behind))
     stopped = [name for name in counting - counting_tables(connection) if inspect(connection).has_table(name)]
     if stopped:
         raise RuntimeError(f"the migration copied {', '.join(stopped)} without sqlite_autoincrement; nothing was kept")
+
+
+def _take_turn(connection: Connection) -> None:
+    """Wait, on PostgreSQL, for whoever upgrades already; for tables that are in use wait only a moment at a time.
+
+    SQLite has one writer anyway.
+    """
+    if connection.dialect.name != "postgresql":
+        return
+    if inspect(connection).has_table(_version.name):
+        connection.execute(select(_version.c.version_num).with_for_update())
+    connection.execute(text(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'"))
 
 
 def counting_tables(connection: Connection) -> set[str]:

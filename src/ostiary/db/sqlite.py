@@ -77,7 +77,7 @@ class SQLiteDatabase:
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._writer: threading.Thread | None = None
         self._lock = threading.Lock()
-        self._closed = False
+        self._refusal: str | None = None
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="sqlite-reader")
         alone = sharing is Sharing.WITH_NOBODY
         self._reading = _engine(path, begin="BEGIN", readers=1 if alone else READERS, sharing=sharing)
@@ -120,7 +120,7 @@ class SQLiteDatabase:
         return await self._in_reader(_look_up, self._reading, lookup.sqlite, items)
 
     async def _in_reader(self, read: Callable[..., T], *args: Any) -> T:
-        self._refuse_if_closed()
+        self._refuse_if_told()
         self._reads += 1
         try:
             return await asyncio.get_running_loop().run_in_executor(self._readers, read, *args)
@@ -135,7 +135,7 @@ class SQLiteDatabase:
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[T] = loop.create_future()
         with self._lock:
-            self._refuse_if_closed()
+            self._refuse_if_told()
             if self._writer is None:
                 self._writer = threading.Thread(target=self._write_all, name="sqlite-writer", daemon=True)
                 self._writer.start()
@@ -147,13 +147,18 @@ class SQLiteDatabase:
 
         Raises RuntimeError, and keeps nothing, where the change broke a foreign key.
         """
-        self._refuse_if_closed()
+        self._refuse_if_told()
         return await asyncio.to_thread(_change_schema, self._path, flow)
+
+    def refuse(self, reason: str) -> None:
+        """Answer everything from now on with Unreachable."""
+        with self._lock:
+            self._refusal = reason
 
     async def close(self) -> None:
         """Let the writer finish its queue, then close."""
         with self._lock:
-            self._closed = True
+            self._refusal = "the database is closed"
             writer = self._writer
             self._jobs.put(None)
         if writer is not None:
@@ -161,9 +166,9 @@ class SQLiteDatabase:
         await asyncio.to_thread(self._readers.shutdown)
         self._reading.dispose()
 
-    def _refuse_if_closed(self) -> None:
-        if self._closed:
-            raise Unreachable(reason="the database is closed")
+    def _refuse_if_told(self) -> None:
+        if self._refusal is not None:
+            raise Unreachable(reason=self._refusal)
 
     def _write_all(self) -> None:
         """Serve the queue until it is closed: the writer thread's whole life."""

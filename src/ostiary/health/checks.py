@@ -3,11 +3,10 @@
 import asyncio
 
 import structlog
-from sqlalchemy import Connection
 
 from ostiary.clock import Clock
 from ostiary.db import Database, Unreachable
-from ostiary.db.schema import HEAD, current_revision
+from ostiary.db.schema import HEAD, Standing, State, found, judge, made_by_newer
 
 ASKED_AT_MOST_EVERY_SECONDS = 1.0
 TIME_LIMIT_SECONDS = 1.5
@@ -35,14 +34,28 @@ class DatabaseCheck:
         self._clock = clock
         self._asking: asyncio.Task[tuple[bool, bool]] | None = None
         self._asked_at = float("-inf")
+        self._judged: tuple[tuple[str | None, str | None], Standing] | None = None
 
     async def is_reachable(self) -> bool:
         """Say whether the database answers."""
         return (await self._answer())[0]
 
     async def is_ready(self) -> bool:
-        """Say whether it answers and holds the schema that this version needs."""
+        """Say whether it answers and holds a schema that this version may work with.
+
+        One that this version must not touch, since a newer version changed it, is not touched again.
+        """
         return (await self._answer())[1]
+
+    def heed(self, revision: str | None, oldest: str | None) -> bool:
+        """Answer whether the schema may be worked with, and see to it that one of a newer version is left alone."""
+        if self._judged is None or self._judged[0] != (
+            revision,
+            oldest,
+        ):  # judging is slow: once is enough
+            self._judged = (revision, oldest), judge(revision, oldest)
+            self._tell(self._judged[1])
+        return self._judged[1].is_usable
 
     async def _answer(self) -> tuple[bool, bool]:
         now = self._clock.monotonic()
@@ -59,13 +72,19 @@ class DatabaseCheck:
 
     async def _ask(self) -> tuple[bool, bool]:
         try:
-            return True, await self._db.read(_is_current)
+            return True, self.heed(*await self._db.read(found))
         except Unreachable:
             return False, False
         except Exception:
             log.exception("database_check_failed")  # a probe is told no, never 500 (D3)
             return False, False
 
-
-def _is_current(connection: Connection) -> bool:
-    return current_revision(connection) == HEAD
+    def _tell(self, stands: Standing) -> None:
+        if stands.state is State.AHEAD:
+            log.info("schema_ahead", schema=stands.revision, known=HEAD)
+        elif stands.state is State.NEWER:
+            reason = made_by_newer(self._db.place, stands.revision)
+            log.error("schema_too_new", schema=stands.revision, known=HEAD, reason=reason)
+            self._db.refuse(reason)
+        elif not stands.is_usable:
+            log.error("schema_too_old", schema=stands.revision, needed=HEAD)

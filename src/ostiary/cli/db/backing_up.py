@@ -70,7 +70,7 @@ async def save_to(target: Path, database: Database, settings: Settings, *, force
     stands = await standing(database)
     if stands.state is State.EMPTY:
         raise Misconfigured(f"there is no installation in {database.place}, so there is nothing to save")
-    if stands.state is State.NEWER:
+    if stands.state in {State.NEWER, State.AHEAD}:
         raise Misconfigured(made_by_newer(database.place, stands.revision))
     secret = known_secret(settings)
     if target.parent == settings.data_dir / "backups":

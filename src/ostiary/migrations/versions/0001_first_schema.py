@@ -8,6 +8,9 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+compatible = False
+tables = ("installation", "signing_keys", "users", "passwords", "one_time_tokens", "sessions", "login_throttles")
+waits = ""
 
 
 def upgrade() -> None:

@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0002"
 down_revision = "0001"
+compatible = False
+tables = ("user_counts", "user_count_changes")
+waits = "sign-ups, while the users are counted: a second for a million"
 
 
 def upgrade() -> None:

@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0003"
 down_revision = "0002"
+compatible = True
+tables = ("user_imports",)
+waits = ""
 
 
 def upgrade() -> None:

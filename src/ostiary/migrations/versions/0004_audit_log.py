@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0004"
 down_revision = "0003"
+compatible = False
+tables = ("audit_log", "audit_chain", "audit_erasures")
+waits = ""
 
 USER_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

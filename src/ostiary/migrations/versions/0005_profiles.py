@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0005"
 down_revision = "0004"
+compatible = True
+tables = ("users", "profiles")
+waits = ""
 
 
 def upgrade() -> None:

@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0006"
 down_revision = "0005"
+compatible = True
+tables = ("mail_outbox",)
+waits = ""
 
 
 def upgrade() -> None:

@@ -8,6 +8,9 @@ from alembic import op
 
 revision = "0007"
 down_revision = "0006"
+compatible = False
+tables = ("login_throttles", "known_places")
+waits = ""
 
 _USER_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0008"
 down_revision = "0007"
+compatible = True
+tables = ("api_keys",)
+waits = ""
 
 USER_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0009"
 down_revision = "0008"
+compatible = True
+tables = ("roles", "user_roles")
+waits = ""
 
 
 def upgrade() -> None:

@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0010"
 down_revision = "0009"
+compatible = True
+tables = ("users", "user_roles")
+waits = "whoever writes users, while indexes are built: some seconds for a million"
 
 
 def upgrade() -> None:

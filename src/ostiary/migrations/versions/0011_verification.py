@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0011"
 down_revision = "0010"
+compatible = True
+tables = ("one_time_tokens", "mail_requests", "email_changes", "invitations", "reserved_usernames")
+waits = ""
 
 USER_ID = sa.BigInteger().with_variant(sa.Integer(), "sqlite")
 

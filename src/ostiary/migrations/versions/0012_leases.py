@@ -5,6 +5,9 @@ from alembic import op
 
 revision = "0012"
 down_revision = "0011"
+compatible = True
+tables = ("leases",)
+waits = ""
 
 
 def upgrade() -> None:

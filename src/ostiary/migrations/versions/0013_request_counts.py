@@ -4,6 +4,9 @@ from alembic import op
 
 revision = "0013"
 down_revision = "0012"
+compatible = True
+tables = ("request_counts",)
+waits = ""
 
 
 def upgrade() -> None:

@@ -4,6 +4,9 @@ from alembic import op
 
 revision = "0014"
 down_revision = "0013"
+compatible = True
+tables = ("counting_nodes",)
+waits = ""
 
 
 def upgrade() -> None:
