@@ -40,7 +40,7 @@ LEVELS: tuple[tuple[str, ...], ...] = (
     ("verification",),
     ("accounts",),
     ("administration", "transfer"),
-    ("upkeep", "monitoring"),
+    ("upkeep", "monitoring", "doctor"),
     ("app",),
     ("cli",),
     ("__main__",),
@@ -61,6 +61,7 @@ SLICES = (
     "accounts",
     "administration",
     "transfer",
+    "doctor",
 )
 VAGUE_NAMES = {"base", "common", "helpers", "repository", "service", "utils"}
 CLOCK = {"now", "utcnow", "today"}
@@ -80,6 +81,7 @@ CHANGES = {"append", "add", "update", "pop", "clear", "extend", "insert", "remov
 
 ONE_ENGINE_ALLOWED = {
     "ostiary.users.bulk": "a gap in the ids, for a restored copy and for the tables of a benchmark",
+    "ostiary.doctor.connections": "how many connections are left, where the engine says so",
     "ostiary.db.backups.rows": "where a sequence stands, when everything moves",
     "ostiary.migrations.versions.0002_user_counts": "an upgrade from before the first release",
     "ostiary.migrations.versions.0013_request_counts": "counts that may be lost at any time, unlogged",

@@ -13,6 +13,7 @@ from typer.main import get_command
 
 from ostiary.app import ENDPOINTS
 from ostiary.cli.main import COMMANDS, cli
+from ostiary.doctor.faults import FAULTS, Severity
 from ostiary.metrics.declared import TOPICS
 from ostiary.settings import Description, describe
 from ostiary.web.openapi import openapi_document
@@ -201,10 +202,43 @@ def metrics() -> str:
     return "\n".join(sections)
 
 
+DOCTOR_PAGE = """\
+# What the doctor finds
+
+`ostiary doctor` looks at settings, secret, files, disk, database, schema, keys, mail and a running server, changes and
+sends nothing, and says what is wrong and how to mend it. It asks the server at `public_url`, unless that is this
+machine; `--url` names another. `--json` says it to scripts. This page is generated: `make docs`.
+
+Exit code 0: nothing is wrong, or only notes. 1: there are warnings. 2: there are errors. The names stay as they are.
+
+```console
+$ ostiary doctor || true
+```
+
+It cannot see what stands between your users and the proxy, whether copies are kept elsewhere, and how far behind the
+replicas of a PostgreSQL are.
+"""
+
+
+def doctor() -> str:
+    """Render every fault that the doctor knows, the worst first."""
+    sections = [DOCTOR_PAGE]
+    for severity in Severity:
+        rows = "\n".join(
+            f"| `{fault.name}` | {fault.means} | {fault.mend} |"
+            for fault in FAULTS.values()
+            if fault.severity is severity
+        )
+        heading = f"## {severity.value.capitalize()}s"
+        sections.append(f"{heading}\n\n| Name | What is wrong | How to mend it |\n| --- | --- | --- |\n{rows}\n")
+    return "\n".join(sections)
+
+
 PAGES: tuple[tuple[str, Callable[[], str]], ...] = (
     ("docs/configuration.md", configuration),
     ("docs/cli.md", commands),
     ("docs/metrics.md", metrics),
+    ("docs/doctor.md", doctor),
     ("docs/openapi.json", openapi),
 )
 """Every generated page: its path in the repository and what renders it."""

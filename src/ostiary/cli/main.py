@@ -18,6 +18,7 @@ COMMANDS = {
     "keys": "Show and change the keys that sign access tokens.",
     "audit": "Read, verify and export the audit log.",
     "db": "Look after the database: schema, backups, moving.",
+    "doctor": "Say what is wrong with an installation, and how to mend it.",
     "config": "Print every setting: its value, where it came from, its default and its meaning.",
     "openapi": "Print the API's OpenAPI document.",
 }

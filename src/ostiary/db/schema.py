@@ -194,7 +194,7 @@ async def _migrate(database: Database, to: str) -> None:
             if not tries_left:
                 raise Unreachable(
                     reason="a table that the upgrade changes is in use without a pause; nothing was changed: look for "
-                    "long transactions in pg_stat_activity, a backup for one, and try again"
+                    "long transactions, a backup for one, and try again"
                 ) from error
         else:
             return

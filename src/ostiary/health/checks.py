@@ -49,10 +49,7 @@ class DatabaseCheck:
 
     def heed(self, revision: str | None, oldest: str | None) -> bool:
         """Answer whether the schema may be worked with, and see to it that one of a newer version is left alone."""
-        if self._judged is None or self._judged[0] != (
-            revision,
-            oldest,
-        ):  # judging is slow: once is enough
+        if self._judged is None or self._judged[0] != (revision, oldest):  # judging is slow: once is enough
             self._judged = (revision, oldest), judge(revision, oldest)
             self._tell(self._judged[1])
         return self._judged[1].is_usable
