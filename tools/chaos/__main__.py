@@ -48,7 +48,7 @@ def run(*, only: str, is_long: bool) -> tuple[int, report.Results]:
     LATEST.mkdir(parents=True, exist_ok=True)
     lines = LATEST / "lines.jsonl"
     lines.unlink(missing_ok=True)
-    began_at = time.monotonic()
+    began_at, load = time.monotonic(), os.getloadavg()[0]
     command = [sys.executable, "-m", "pytest", "-m", "faults", "-p", "no:randomly", "--timeout=3600"]
     if only:
         command += ["-k", only]
@@ -61,7 +61,8 @@ def run(*, only: str, is_long: bool) -> tuple[int, report.Results]:
         "is_long": is_long,
         "only": only,
         "commit": machine.commit(),
-        "machine": {name: facts[name] for name in ("processor", "cores", "memory", "system")},
+        "machine": {name: facts[name] for name in ("processor", "cores", "memory", "system")}
+        | {"load before the run": f"{load:.2f}"},
         "tests": [json.loads(line) for line in lines.read_text(encoding="utf-8").splitlines()]
         if lines.exists()
         else [],
