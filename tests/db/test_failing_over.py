@@ -116,3 +116,25 @@ def test_server_that_says_farewell_while_nobody_listens_is_not_noticed(postgres:
             await database.close()
 
     asyncio.run(run())
+
+
+@pytest.mark.rule("FL-2")
+def test_no_host_that_is_primary_is_a_database_that_is_away(
+    postgres: Postgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As through a proxy that has not yet noticed that its primary is one no longer."""
+
+    async def refuse(*_: object, **__: object) -> None:
+        raise asyncpg.TargetServerAttributeNotMatched("None of the hosts match the target attribute requirement")
+
+    async def run() -> None:
+        database = PostgresDatabase(postgres.create_database())
+        try:
+            monkeypatch.setattr("asyncpg.connect", refuse)
+            for asked in (database.write(arrive, 1), database.read(arrivals), database.look_up(NUMBER, [(7,)])):
+                with pytest.raises(Unreachable, match="None of the hosts"):
+                    await asked
+        finally:
+            await database.close()
+
+    asyncio.run(run())

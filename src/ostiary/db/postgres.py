@@ -360,9 +360,14 @@ def _sqlstate(error: BaseException) -> str:
 
 
 def _is_lost(error: BaseException) -> bool:
-    # From asyncpg itself, past SQLAlchemy. Internal: none of the hosts is the primary, or the server has said farewell
-    # on a connection and not hung up yet.
-    if isinstance(error, asyncpg.InterfaceError | asyncpg.InternalClientError | ConnectionError):
+    cause = getattr(error, "orig", None) or error
+    if isinstance(cause, AsyncAdapt_asyncpg_dbapi.Error):
+        cause = cause.__cause__ or cause
+    # Internal: none of the hosts is the primary, or the server has said farewell and not hung up yet.
+    if isinstance(cause, asyncpg.InternalClientError | ConnectionError):
+        return True
+    # Of SQLAlchemy's own errors, those may be about what we gave it.
+    if isinstance(cause, asyncpg.InterfaceError) and not isinstance(error, DBAPIError):
         return True
     return (isinstance(error, DBAPIError) and error.connection_invalidated) or _sqlstate(error)[:2] in {"08", "57"}
 
