@@ -1,6 +1,7 @@
 """The forked process in which a command runs. Imports next to nothing, since every command waits for it."""
 
 import os
+import signal
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,6 +23,7 @@ def become_command(
     os.environ.clear()
     os.environ.update(environment)
     os.chdir("/")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs are born ignoring it
     if terminal is not None:
         os.setsid()
         opened = os.open(terminal, os.O_RDWR)  # which makes it this session's terminal

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import pty
-import select
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,7 +25,6 @@ from tests.server import Server, clean_environment
 TIME_LIMIT_SECONDS = 60
 INTERRUPT = "\x03"
 """What Ctrl-C types."""
-AGAIN_SECONDS = 2.0
 
 _LOADED = (
     "serve",
@@ -151,16 +149,12 @@ def _read(file: Any) -> str:
 
 def _converse(terminal: int, answers: Sequence[tuple[str, str]]) -> str:
     """Wait for each question and type its answer, then read on until the command is gone."""
-    screen, typed = "", ""
+    screen = ""
     left = list(answers)
     seen = 0
     while "\0" not in screen:
-        # Python misses a signal that comes between its last look for one and the read that it then waits in.
-        while typed == INTERRUPT and not select.select([terminal], [], [], AGAIN_SECONDS)[0]:
-            os.write(terminal, INTERRUPT.encode())
         screen += os.read(terminal, 4096).decode()
         if left and left[0][0] in screen[seen:]:
             seen = len(screen)
-            typed = left.pop(0)[1]
-            os.write(terminal, typed.encode())
+            os.write(terminal, left.pop(0)[1].encode())
     return screen.replace("\0", "").replace("\r\n", "\n")

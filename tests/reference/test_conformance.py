@@ -343,7 +343,7 @@ ODD_REQUESTS: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", BY_ID)
 def test_odd_requests_are_answered_as_documented(client: Client, name: str, odd: str) -> None:
     endpoint = BY_ID[name]
-    places = ("1", "-1", "0", "x", "%00", "%ff", "9" * 5000)
+    places = ("1", "-1", "0", "x", "%00", "%ff", "9" * 1500)
     paths = [path_of(name, **dict.fromkeys(parameters_of(name), place)) for place in places]
     for path in dict.fromkeys(paths):
         options = dict(ODD_REQUESTS[odd])
