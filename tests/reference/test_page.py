@@ -160,9 +160,9 @@ def test_a_browser_signs_up_logs_in_and_lists_users(server: Server, page: Page) 
 
 
 @pytest.mark.rule("HT-1")
-def test_a_browser_opens_every_operation_and_schema(server: Server, page: Page) -> None:
+def test_a_browser_opens_operations_of_every_kind_and_schemas(server: Server, page: Page) -> None:
     page.goto(f"{server.url}/docs")
-    for name in BY_ID:
+    for name in {(endpoint.tag, endpoint.method): name for name, endpoint in BY_ID.items()}.values():
         operation = open_operation(page, name)
         expect(operation.locator(".responses-table")).to_contain_text("Internal server error")
         operation.locator(".opblock-summary-control").click()  # with all of them open the page is slow
