@@ -227,7 +227,6 @@ async def start(app: App) -> None:
     await app.db.read(check_durability)
     await upgrade_schema(app.db, app.settings, now=app.clock.now())
     await app.db.write(hold_to_secret, app.secret, app.sealer, now=app.clock.now())
-    await app.counters.start()
 
 
 async def stop(app: App) -> None:
@@ -235,7 +234,6 @@ async def stop(app: App) -> None:
     app.hasher.close()
     if app.breached is not None:
         app.breached.close()
-    await app.counters.stop()
     await app.db.close()
 
 
@@ -268,6 +266,7 @@ def create_app(
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         await start(plain)
         await renew_keys(app)
+        await app.counters.start()  # of servers alone: a command that joined would end a server's being alone
         await app.upkeep_lease.hold()
         for part in parts:
             part.start()
@@ -278,6 +277,7 @@ def create_app(
             for part in parts:
                 await part.stop()
             await let_go(app)
+            await app.counters.stop()
             await stop(plain)
 
     endpoints: tuple[Endpoint, ...] = (*ENDPOINTS, *page_endpoints(), *metrics.endpoints)

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.cli.command import Installation
 from tests.conftest import settings_for_tests
 from tests.counters.conftest import PER_ADDRESS
 from tests.counters.hammering import hammer, new_address, remaining, served
@@ -67,6 +68,17 @@ def test_a_lone_server_counts_in_memory_until_another_comes(start_node: StartNod
     assert remaining([answer], "address") == [PER_ADDRESS - 16], "what was counted in memory counts"
     assert served(hammer([first, second], 60, address)) == PER_ADDRESS - 16
     assert [server.app.counters.fallbacks for server in (first, second)] == [0, 0]
+
+
+def test_a_command_beside_a_server_leaves_it_alone(start_node: StartNode) -> None:
+    server = start_node()
+    settings = server.settings
+    assert settings.secret_key is not None
+    secret = {"OSTIARY_SECRET_KEY": settings.secret_key.get_secret_value()}
+    command = Installation(settings.data_dir, settings.database_url, environment=secret)
+    assert command.run("keys", "rotate").code == 0
+    assert is_alone(server)
+    assert rows(settings, "SELECT count(*) FROM counting_nodes") == [(1,)]
 
 
 @pytest.mark.rule("RL-1")
