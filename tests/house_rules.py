@@ -33,7 +33,8 @@ FOUNDATION = (
 LEVELS: tuple[tuple[str, ...], ...] = (
     FOUNDATION,
     ("audit",),
-    ("keys", "users", "mail", "migrations"),
+    ("keys", "users", "migrations"),
+    ("mail",),
     ("credentials", "sessions", "roles"),
     ("api_keys",),
     ("login", "health", "reference"),

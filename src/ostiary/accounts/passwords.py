@@ -17,13 +17,11 @@ from ostiary.crypto.passwords import StoredPassword
 from ostiary.db import read_committed
 from ostiary.edge.source import Source
 from ostiary.login.proof import Proof, prove_password, settle
-from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import PasswordChanged
-from ostiary.mail.outbox import enqueue
+from ostiary.mail.outbox import tell
 from ostiary.sessions.ending import PASSWORD_CHANGED, end_other_sessions
 from ostiary.sessions.refresh import admitted, lock_sessions
 from ostiary.users.models import User
-from ostiary.users.profiles import language_of
 from ostiary.web.caller import Caller
 
 log = structlog.get_logger(__name__)
@@ -72,7 +70,6 @@ def complete(
     void_tokens_of(connection, user.id)
     ended = end_other_sessions(connection, user.id, session_id, because=PASSWORD_CHANGED, now=now)
     notice = PasswordChanged(username=user.username, at=now, source=origin.address, device=origin.user_agent)
-    language = choose_language(language_of(connection, user.id))
-    enqueue(connection, notice, to=user.email, language=language, user_id=user.id, sealer=app.sealer, now=now)
+    tell(connection, user, notice, sealer=app.sealer, now=now)
     record(connection, Event.PASSWORD_CHANGED, origin, user_id=user.id, details={"sessions": ended}, now=now)
     return ended

@@ -12,16 +12,14 @@ from ostiary.audit.events import Event
 from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
 from ostiary.crypto.sealed import Sealer
-from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import APIKeyMade
-from ostiary.mail.outbox import enqueue
+from ostiary.mail.outbox import tell
 from ostiary.problems import Forbidden, InvalidCredentials, InvalidInput
 from ostiary.roles.models import rights_of, written
 from ostiary.sessions.gate import Demands, Standing, admit
 from ostiary.sessions.hot import HELD_FOR_CHANGE
 from ostiary.sessions.models import held_from_stored
 from ostiary.users.models import user_by_id, users
-from ostiary.users.profiles import language_of
 from ostiary.web.permissions import PERMISSIONS, Rights
 
 DEFAULT_LIFETIME = timedelta(days=90)
@@ -112,8 +110,7 @@ def _tell_owner(connection: Connection, key: APIKey, *, sealer: Sealer, origin: 
     notice = APIKeyMade(
         username=owner.username, at=now, source=origin.address, device=origin.user_agent, key_name=key.name
     )
-    language = choose_language(language_of(connection, owner.id))
-    enqueue(connection, notice, to=owner.email, language=language, user_id=owner.id, sealer=sealer, now=now)
+    tell(connection, owner, notice, sealer=sealer, now=now)
 
 
 def make_key_for(

@@ -8,14 +8,12 @@ from ostiary.api_keys.ending import end_keys
 from ostiary.audit.origin import Origin
 from ostiary.credentials.one_time import void_tokens_of
 from ostiary.crypto.sealed import Sealer
-from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import AccountDeactivated
-from ostiary.mail.outbox import enqueue
+from ostiary.mail.outbox import tell
 from ostiary.sessions.ending import end_all_sessions
 from ostiary.users.accounts import set_active
 from ostiary.users.acting import administrator_of
 from ostiary.users.models import User, user_by_id
-from ostiary.users.profiles import language_of
 
 
 def deactivate_user(connection: Connection, user_id: int, *, origin: Origin, now: datetime) -> User:
@@ -43,5 +41,4 @@ def tell_of_deactivation(connection: Connection, user: User, *, sealer: Sealer, 
     """Tell a user that nobody can sign in to his account any more."""
     by = administrator_of(connection, user.id, origin)
     notice = AccountDeactivated(username=user.username, at=now, by=by)
-    language = choose_language(language_of(connection, user.id))
-    enqueue(connection, notice, to=user.email, language=language, user_id=user.id, sealer=sealer, now=now)
+    tell(connection, user, notice, sealer=sealer, now=now)

@@ -15,11 +15,9 @@ from ostiary.crypto.sealed import Sealer
 from ostiary.db.types import Moment, UserId, metadata, to_milliseconds
 from ostiary.edge.source import Source
 from ostiary.login.hot import PLACE_SEEN, ROOM_FOR_PLACE
-from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import NewSignIn
-from ostiary.mail.outbox import enqueue
+from ostiary.mail.outbox import tell
 from ostiary.users.models import user_by_id
-from ostiary.users.profiles import language_of
 
 KNOWN_FOR = timedelta(days=90)
 SEEN_AGAIN_AFTER = timedelta(days=1)
@@ -120,8 +118,7 @@ def tell_of_new_place(connection: Connection, user_id: int, *, sealer: Sealer, o
     if user is None:
         return
     notice = NewSignIn(username=user.username, at=now, source=origin.address, device=origin.user_agent)
-    language = choose_language(language_of(connection, user_id))
-    enqueue(connection, notice, to=user.email, language=language, user_id=user_id, sealer=sealer, now=now)
+    tell(connection, user, notice, sealer=sealer, now=now)
 
 
 def places_of(connection: Connection, user_id: int) -> dict[str, datetime]:

@@ -17,15 +17,14 @@ from ostiary.credentials.strength import check_shape, check_strength
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.db import read_committed
 from ostiary.edge.source import Source
-from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import AddressTaken
-from ostiary.mail.outbox import enqueue
+from ostiary.mail.outbox import tell
 from ostiary.metrics.declared import SIGNUPS
 from ostiary.problems import Forbidden
 from ostiary.users.accounts import EmailTaken, add_user, has_superuser, pretend_to_add_user
 from ostiary.users.address import canonical_email, parse_email, parse_username
 from ostiary.users.models import User, user_by_email_key
-from ostiary.users.profiles import language_of, mark_verified
+from ostiary.users.profiles import mark_verified
 
 SETUP_PURPOSE = "setup"
 SETUP_SUBJECT = "first-superuser"
@@ -144,9 +143,7 @@ def _tell_owner(
     if owner is None:  # he was gone again a moment later
         return user
     if may_tell:
-        language = choose_language(language_of(connection, owner.id))
-        message = AddressTaken(username=owner.username)
-        enqueue(connection, message, to=owner.email, language=language, user_id=owner.id, sealer=app.sealer, now=now)
+        tell(connection, owner, AddressTaken(username=owner.username), sealer=app.sealer, now=now)
     record(connection, Event.SIGNUP_ADDRESS_TAKEN, origin, user_id=owner.id, now=now)
     return user
 

@@ -35,7 +35,10 @@ from ostiary.crypto.opaque import new_id
 from ostiary.crypto.sealed import Sealer
 from ostiary.db import read_committed
 from ostiary.db.types import Moment, UserId, metadata
+from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import MESSAGES, Linked, Message
+from ostiary.users.models import User
+from ostiary.users.profiles import language_of
 
 LEASE = timedelta(minutes=5)
 """For how long taken mails are one worker's. He stops well before that."""
@@ -134,6 +137,14 @@ def waiting_mails(connection: Connection, user_id: int, *, limit: int) -> list[t
 def forget_mails(connection: Connection, user_id: int) -> None:
     """Take back every mail about a user that has not left: he is being deleted, or what they say is void."""
     connection.execute(delete(mail_outbox).where(mail_outbox.c.user_id == user_id))
+
+
+def tell(
+    connection: Connection, user: User, message: Message, *, sealer: Sealer, language: str | None = None, now: datetime
+) -> None:
+    """Mail a user at his address on file: in the language that he chose, else in that of the request at hand."""
+    chosen = choose_language(language_of(connection, user.id), language)
+    enqueue(connection, message, to=user.email, language=chosen, user_id=user.id, sealer=sealer, now=now)
 
 
 def open_content(taken: Taken, sealer: Sealer) -> Content:

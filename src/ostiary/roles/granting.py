@@ -12,16 +12,14 @@ from ostiary.audit.origin import Origin
 from ostiary.audit.recording import record
 from ostiary.crypto.sealed import Sealer
 from ostiary.db.statements import insert_into
-from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import RolesChanged
-from ostiary.mail.outbox import enqueue
+from ostiary.mail.outbox import tell
 from ostiary.problems import Forbidden, NotFound
 from ostiary.roles.models import existing_role, rights_of, roles_of, user_roles
 from ostiary.roles.rights import By, check_may_confer, check_may_write_to, rights_now
 from ostiary.users.acting import administrator_of
 from ostiary.users.listing import Scope
 from ostiary.users.models import user_by_id
-from ostiary.users.profiles import language_of
 from ostiary.web.permissions import Rights
 
 MAX_ROLES_PER_USER = 32
@@ -74,8 +72,7 @@ def _tell_of_roles(
         return
     by = administrator_of(connection, user_id, origin)
     notice = RolesChanged(username=user.username, at=now, by=by, roles=tuple(held))
-    language = choose_language(language_of(connection, user_id))
-    enqueue(connection, notice, to=user.email, language=language, user_id=user_id, sealer=sealer, now=now)
+    tell(connection, user, notice, sealer=sealer, now=now)
 
 
 def grant_role(connection: Connection, by: By, user_id: int, name: str, *, origin: Origin, now: datetime) -> None:

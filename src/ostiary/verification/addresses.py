@@ -16,7 +16,7 @@ from ostiary.db.statements import insert_into
 from ostiary.edge.source import Source
 from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import AddressChangeAsked, AddressChanged, ConfirmNewAddress
-from ostiary.mail.outbox import enqueue
+from ostiary.mail.outbox import enqueue, tell
 from ostiary.problems import NotFound
 from ostiary.users.accounts import EmailTaken, change_email
 from ostiary.users.address import canonical_email
@@ -146,8 +146,7 @@ def replace_address(connection: Connection, app: App, token: str, origin: Origin
     notice = AddressChanged(
         username=user.username, at=now, source=origin.address, device=origin.user_agent, new_address=new_email
     )
-    language = choose_language(language_of(connection, user.id))
-    enqueue(connection, notice, to=user.email, language=language, user_id=user.id, sealer=app.sealer, now=now)
+    tell(connection, user, notice, sealer=app.sealer, now=now)
     record(connection, Event.EMAIL_CHANGED, origin.by(user.id), user_id=user.id, now=now)
     return user.id
 

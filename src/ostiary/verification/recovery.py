@@ -18,12 +18,11 @@ from ostiary.db import read_committed
 from ostiary.edge.source import Source
 from ostiary.login.signup import prepare_password
 from ostiary.login.throttle import recovered
-from ostiary.mail.languages import choose_language
 from ostiary.mail.messages import PasswordChanged, ResetPassword
-from ostiary.mail.outbox import enqueue
+from ostiary.mail.outbox import tell
 from ostiary.sessions.ending import end_all_sessions
 from ostiary.users.models import User
-from ostiary.users.profiles import language_of, mark_verified
+from ostiary.users.profiles import mark_verified
 from ostiary.verification.redeeming import holder_of, redeem
 
 log = structlog.get_logger(__name__)
@@ -46,8 +45,7 @@ def start_reset(
     """
     token = issue_to(connection, RESET_PASSWORD, user, now=now)
     message = ResetPassword(username=user.username, token=token, valid_for=RESET_PASSWORD.lifetime, by=by)
-    language = choose_language(language_of(connection, user.id), language)
-    enqueue(connection, message, to=user.email, language=language, user_id=user.id, sealer=app.sealer, now=now)
+    tell(connection, user, message, sealer=app.sealer, language=language, now=now)
     record(connection, Event.PASSWORD_RESET_STARTED, origin, user_id=user.id, now=now)
 
 
@@ -88,8 +86,7 @@ def replace_forgotten(
     notice = PasswordChanged(
         username=user.username, at=now, source=origin.address, device=origin.user_agent, by_reset=True
     )
-    language = choose_language(language_of(connection, user.id))
-    enqueue(connection, notice, to=user.email, language=language, user_id=user.id, sealer=app.sealer, now=now)
+    tell(connection, user, notice, sealer=app.sealer, now=now)
     record(
         connection,
         Event.PASSWORD_RESET,
