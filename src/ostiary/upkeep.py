@@ -96,15 +96,7 @@ class Upkeep:
             ("counts", self._fold_counts),
             ("purge", self._purge),
         ):
-            with self._app.metrics.jobs.round(name) as current:
-                try:
-                    await step()
-                except Unreachable as problem:
-                    current.result = "postponed"
-                    log.warning("upkeep_postponed", reason=problem.reason)
-                except Exception:
-                    current.result = "failed"
-                    log.exception("upkeep_failed")
+            await self._app.metrics.jobs.attempt(name, step, called="upkeep")
 
     async def _write_last_uses(self) -> None:
         uses = self._app.last_uses.take()

@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -11,7 +12,7 @@ from ostiary.audit.sealing.chain import SealingKeys
 from ostiary.audit.sealing.checkpoints import FILE, append, checkpoint_of
 from ostiary.audit.sealing.flows import oldest_unplaced, seal, stored_head
 from ostiary.clock import Clock
-from ostiary.db import Database, Unreachable
+from ostiary.db import Database
 from ostiary.db.leases import Lease
 from ostiary.metrics.figures import Jobs
 
@@ -90,15 +91,7 @@ class AuditWorker:
             ("audit_seal", self._seal),
             ("audit_checkpoint", self._sign),
         ):
-            with self._jobs.round(name) as current:
-                try:
-                    await step(is_last=is_last)
-                except Unreachable as problem:
-                    current.result = "postponed"
-                    log.warning("audit_postponed", reason=problem.reason)
-                except Exception:
-                    current.result = "failed"
-                    log.exception("audit_failed")
+            await self._jobs.attempt(name, partial(step, is_last=is_last), called="audit")
 
     async def _write_refusals(self, *, is_last: bool) -> None:
         refusals = self._refusals.take(now=self._clock.now(), everything=is_last)

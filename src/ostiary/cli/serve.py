@@ -7,10 +7,10 @@ import typer
 from ostiary.cli.options import DatabaseURL, DataDir
 from ostiary.cli.readiness import tell_ready
 from ostiary.cli.serving.greeting import greeting
-from ostiary.cli.serving.listening import listen, listen_for_each
 from ostiary.cli.serving.server import heed_signals, run
 from ostiary.context import App
 from ostiary.edge.connections import raise_open_files
+from ostiary.edge.listening import listen, listen_for_each
 from ostiary.logs import configure_logging
 from ostiary.settings import Settings
 

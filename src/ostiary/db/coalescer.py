@@ -1,8 +1,10 @@
-"""Many callers, one statement: collects what arrives while the previous batch is in flight."""
+"""Many callers, one statement: what arrives while a batch is in flight leaves together; what all ask, one asks."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from ostiary.clock import Clock
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,3 +98,36 @@ class Coalescer(Generic[Item, Result]):
         if self._waited_for is batch and self._patience is not None:
             self._patience.cancel()
             self._leave()
+
+
+class SharedAnswer(Generic[Result]):
+    """One answer for all who ask, asked for at most every so often; nobody waits longer for it than `patience_seconds`.
+
+    What hangs is left to give up in its own time.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[[], Coroutine[Any, Any, Result]],
+        clock: Clock,
+        *,
+        every_seconds: float,
+        patience_seconds: float,
+    ) -> None:
+        self._ask = ask
+        self._clock = clock
+        self._every = every_seconds
+        self._patience = patience_seconds
+        self._asking: asyncio.Task[Result] | None = None
+        self._asked_at = float("-inf")
+
+    async def get(self) -> Result | None:
+        """Answer what was answered; None where there is no answer in time."""
+        now = self._clock.monotonic()
+        if self._asking is None or (self._asking.done() and now - self._asked_at >= self._every):
+            self._asked_at = now
+            self._asking = asyncio.create_task(self._ask())
+        asking = self._asking
+        if not asking.done():
+            await asyncio.wait([asking], timeout=max(0.0, self._asked_at + self._patience - now))
+        return asking.result() if asking.done() else None

@@ -21,7 +21,7 @@ from ostiary.db.figures import Figures
 from ostiary.db.flows import isolation_of
 from ostiary.db.hot import Lookup, Row
 from ostiary.problems import Problem
-from ostiary.settings.postgres_url import parse
+from ostiary.settings.postgres_url import Target, parse
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -107,15 +107,7 @@ class PostgresDatabase:
         self._in_turn = asyncio.Lock()
 
         async def connect(**_: Any) -> Any:
-            connection = await asyncpg.connect(
-                target.dsn,
-                ssl=target.ssl,
-                timeout=CONNECT_TIMEOUT_SECONDS,
-                # A pooler in transaction mode gives each transaction another connection. Without the cache statements
-                # have no names, and are sent again with every execution: nothing is remembered on a connection.
-                statement_cache_size=100 if statement_cache else 0,
-                connection_class=_Connection,
-            )
+            connection = await _connected(target, statement_cache=statement_cache)
             # Asked for, not given as a parameter of the connection: a pooler refuses those that it does not know.
             try:
                 await connection.execute(
@@ -307,7 +299,7 @@ class DirectConnection:
         """
         try:
             if self._connection is None or self._connection.is_closed():
-                self._connection = await self._connect()
+                self._connection = await _connected(self._target, statement_cache=self._statement_cache)
             return await self._connection.fetch(statement, *values)  # type: ignore[return-value] # records are tuples
         except _FAILURES as error:
             self._drop()
@@ -322,19 +314,25 @@ class DirectConnection:
         if connection is not None:
             await connection.close()
 
-    async def _connect(self) -> _Connection:
-        return await asyncpg.connect(
-            self._target.dsn,
-            ssl=self._target.ssl,
-            timeout=CONNECT_TIMEOUT_SECONDS,
-            statement_cache_size=100 if self._statement_cache else 0,
-            connection_class=_Connection,
-        )
-
     def _drop(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.terminate()
+
+
+async def _connected(target: Target, *, statement_cache: bool) -> _Connection:
+    """Open a connection.
+
+    A pooler in transaction mode gives each transaction another one. Without the cache statements have no names, and are
+    sent again with every execution: nothing is remembered on a connection.
+    """
+    return await asyncpg.connect(
+        target.dsn,
+        ssl=target.ssl,
+        timeout=CONNECT_TIMEOUT_SECONDS,
+        statement_cache_size=100 if statement_cache else 0,
+        connection_class=_Connection,
+    )
 
 
 class _CommitFailed(Exception):  # noqa: N818 - not an error yet: the outcome is unknown

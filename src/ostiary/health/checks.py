@@ -1,11 +1,10 @@
 """Whether the database answers, asked at most once a second whatever the number of callers; and who is about to go."""
 
-import asyncio
-
 import structlog
 
 from ostiary.clock import Clock
 from ostiary.db import Database, Unreachable
+from ostiary.db.coalescer import SharedAnswer
 from ostiary.db.schema import HEAD, Standing, State, found, judge, made_by_newer
 
 ASKED_AT_MOST_EVERY_SECONDS = 1.0
@@ -31,9 +30,9 @@ class DatabaseCheck:
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
-        self._clock = clock
-        self._asking: asyncio.Task[tuple[bool, bool]] | None = None
-        self._asked_at = float("-inf")
+        self._asked = SharedAnswer(
+            self._ask, clock, every_seconds=ASKED_AT_MOST_EVERY_SECONDS, patience_seconds=TIME_LIMIT_SECONDS
+        )
         self._judged: tuple[tuple[str | None, str | None], Standing] | None = None
 
     async def is_reachable(self) -> bool:
@@ -55,17 +54,7 @@ class DatabaseCheck:
         return self._judged[1].is_usable
 
     async def _answer(self) -> tuple[bool, bool]:
-        now = self._clock.monotonic()
-        if self._asking is None or (self._asking.done() and now - self._asked_at >= ASKED_AT_MOST_EVERY_SECONDS):
-            self._asked_at = now
-            self._asking = asyncio.create_task(self._ask())
-        asking = self._asking
-        if asking.done():
-            return asking.result()
-        # A database that hangs is given up in its own time; the callers are not kept waiting for that.
-        left = max(0.0, self._asked_at + TIME_LIMIT_SECONDS - now)
-        done, _ = await asyncio.wait([asking], timeout=left)
-        return asking.result() if done else (False, False)
+        return await self._asked.get() or (False, False)
 
     async def _ask(self) -> tuple[bool, bool]:
         try:

@@ -1,14 +1,19 @@
 """The figures of one App: whoever does something worth knowing adds to them."""
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+import structlog
+
 from ostiary.clock import Clock
+from ostiary.db.database import Unreachable
 from ostiary.logs import JOB
 from ostiary.metrics.declared import Metric
 from ostiary.metrics.requests import RequestFigures
+
+log = structlog.get_logger(__name__)
 
 Result: TypeAlias = Literal["done", "postponed", "failed"]
 
@@ -85,6 +90,19 @@ class Jobs:
             job.runs[current.result] += 1
             if current.result == "done":
                 job.last_success = self._clock.now().timestamp()
+
+    async def attempt(self, name: str, step: Callable[[], Awaitable[None]], *, called: str) -> None:
+        """Do one round of a job; one that fails is logged, as `<called>_failed` or `_postponed`, and hurts no other."""
+        postponed, failed = f"{called}_postponed", f"{called}_failed"
+        with self.round(name) as current:
+            try:
+                await step()
+            except Unreachable as problem:
+                current.result = "postponed"
+                log.warning(postponed, reason=problem.reason)
+            except Exception:
+                current.result = "failed"
+                log.exception(failed)
 
     def all(self) -> list[tuple[str, Job]]:
         """Answer every job that had a round."""

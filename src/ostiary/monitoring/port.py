@@ -3,17 +3,15 @@
 import asyncio
 import contextlib
 import socket
-import sys
 from collections.abc import Iterator
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from ostiary.db import Misconfigured
 from ostiary.edge.connections import Connections, Limits
+from ostiary.edge.listening import METRICS, listen
 
-BACKLOG = 64
 GRACE_SECONDS = 1
 MOST_CONNECTIONS = 64
 """Those who ask are few; and none of them may take what the API needs."""
@@ -52,21 +50,7 @@ class MetricsPort:
 
     def start(self) -> None:
         """Take the port and serve. Raises Misconfigured, with one line, where that is not possible."""
-        try:
-            family, kind, protocol, _, address = socket.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)[0]
-            self._listener = socket.socket(family, kind, protocol)
-            self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if self._may_overlap and sys.platform == "linux":
-                self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-            self._listener.bind(address)
-            self._listener.listen(BACKLOG)
-        except OSError as error:
-            if self._listener is not None:
-                self._listener.close()
-            raise Misconfigured(
-                f"cannot serve metrics on {self._host} port {self._port}: {error.strerror or error}; "
-                "choose another with OSTIARY_METRICS_PORT or OSTIARY_METRICS_HOST"
-            ) from None
+        self._listener = listen(self._host, self._port, purpose=METRICS, is_shared=self._may_overlap)
         self._port = self._listener.getsockname()[1]
         self._task = asyncio.create_task(self._server.serve(sockets=[self._listener]))
         log.info("metrics_served", host=self._host, port=self._port)

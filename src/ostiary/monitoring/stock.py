@@ -1,6 +1,5 @@
 """What metrics tell of the database's content, asked at most once a second however many ask for metrics."""
 
-import asyncio
 from datetime import datetime
 from typing import NamedTuple
 
@@ -10,6 +9,7 @@ from sqlalchemy import Connection
 from ostiary.audit.sealing.flows import unplaced
 from ostiary.clock import Clock
 from ostiary.db import Database, Unreachable
+from ostiary.db.coalescer import SharedAnswer
 from ostiary.db.schema import current_revision
 from ostiary.mail.outbox import all_waiting
 from ostiary.users.counting import count_users
@@ -42,18 +42,13 @@ class Stocktaking:
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
-        self._clock = clock
-        self._asking: asyncio.Task[Stock | None] | None = None
-        self._asked_at = float("-inf")
+        self._asked = SharedAnswer(
+            self._ask, clock, every_seconds=ASKED_AT_MOST_EVERY_SECONDS, patience_seconds=TIME_LIMIT_SECONDS
+        )
 
     async def take(self) -> Stock | None:
         """Answer what there is; None where the database does not say, or not in time."""
-        now = self._clock.monotonic()
-        if self._asking is None or (self._asking.done() and now - self._asked_at >= ASKED_AT_MOST_EVERY_SECONDS):
-            self._asked_at = now
-            self._asking = asyncio.create_task(self._ask())
-        done, _ = await asyncio.wait([self._asking], timeout=TIME_LIMIT_SECONDS)
-        return self._asking.result() if done else None
+        return await self._asked.get()
 
     async def _ask(self) -> Stock | None:
         try:

@@ -47,15 +47,7 @@ class AskedMails:
 
     async def _run(self) -> None:
         while True:
-            with self._app.metrics.jobs.round("asked_mails") as current:
-                try:
-                    await self._round()
-                except Unreachable as problem:
-                    current.result = "postponed"
-                    log.warning("asked_mails_postponed", reason=problem.reason)
-                except Exception:
-                    current.result = "failed"
-                    log.exception("asked_mails_failed")
+            await self._app.metrics.jobs.attempt("asked_mails", self._round, called="asked_mails")
             await asyncio.sleep(self._every_seconds)
 
     async def _round(self) -> None:
