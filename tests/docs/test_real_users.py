@@ -1,32 +1,19 @@
 """The guide for those who run it for real users: its lines are typed as they stand, its settings are loaded."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-from tests.docs.test_pages import ROOT, blocks, commands
-from tests.server import Process, clean_environment
+from tests.docs.test_pages import ROOT, blocks
+from tests.docs.typed import typed
+from tests.server import clean_environment
 
 PAGE = "docs/real-users.md"
 
 
 def test_what_the_guide_types_does_what_it_says(tmp_path: Path) -> None:
-    with Process(tmp_path / "ostiary-data") as process:
-        script = "\n".join(commands(block) for block in blocks(PAGE, "console"))
-        script = script.replace("localhost:8000", process.url.removeprefix("http://"))
-        environment = clean_environment() | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-        ran = subprocess.run(
-            ["bash", "-ec", script],
-            cwd=tmp_path,
-            env=environment,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-    assert ran.returncode == 0, ran.stdout + ran.stderr
-    assert '"detail":' not in ran.stdout, ran.stdout
+    printed = typed(PAGE, tmp_path)
+    assert '"detail":' not in printed, printed
     for expected in (
         "User 1 (admin@example.com, admin) was made, a superuser.",
         '"id":2,"email":"alice@example.com"',
@@ -34,7 +21,7 @@ def test_what_the_guide_types_does_what_it_says(tmp_path: Path) -> None:
         '"event":"sessions_ended"',
         '"email":"nightly-export@service.invalid"',
     ):
-        assert expected in ran.stdout
+        assert expected in printed
 
 
 def test_the_settings_of_the_guide_can_be_loaded(tmp_path: Path) -> None:

@@ -60,7 +60,20 @@ def send(way: MailServerTransport, *letters: Letter) -> list[Undelivered | None]
                     fared.append(None)
         return fared
 
-    return asyncio.run(run())
+    async def run_to_the_end() -> list[Undelivered | None]:
+        try:
+            return await run()
+        finally:  # a loop that went on, as a server's does, would finish closing what was closed
+            await asyncio.wait_for(_all_closed(), timeout=10)
+
+    return asyncio.run(run_to_the_end())
+
+
+async def _all_closed() -> None:
+    """Wait until the loop listens to nothing but itself."""
+    selector: Any = asyncio.get_running_loop()._selector  # type: ignore[attr-defined]
+    while len(selector.get_map()) > 1:  # noqa: ASYNC110 - no event tells it
+        await asyncio.sleep(0.01)
 
 
 def test_letters_arrive_as_they_were_written_over_one_connection(mail: MailServer) -> None:
