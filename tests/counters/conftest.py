@@ -12,6 +12,7 @@ from tests.conftest import settings_for_tests
 from tests.parts.postgres import Postgres, available
 from tests.parts.valkey import Valkey
 from tests.server import Server
+from tests.sessions.waiting import wait_until
 
 PER_ADDRESS, PER_USER = 40, 25
 
@@ -67,5 +68,6 @@ def nodes(
             for _ in range(2)
         ]
         assert [server.app.counters.store_name for server in servers] == [request.param] * 2
-        assert all(server.app.counters.is_shared for server in servers)
-        yield Nodes(servers, url, postgres, valkey)
+        nodes = Nodes(servers, url, postgres, valkey)
+        wait_until(lambda: nodes.are_together)
+        yield nodes

@@ -77,6 +77,17 @@ async def shared_again(counters: Counters) -> None:
         await asyncio.sleep(0.01)
 
 
+def test_a_store_may_take_longer_to_be_found_than_to_count() -> None:
+    async def scenario() -> None:
+        store = SmallStore()
+        store.trouble = lambda: asyncio.sleep(2 * PATIENCE_SECONDS)
+        counters = await together(store)
+        assert counters.is_shared
+        await counters.stop()
+
+    asyncio.run(scenario())
+
+
 def test_what_is_asked_at_once_goes_in_one_list() -> None:
     async def ask() -> list[int]:
         store = SmallStore()

@@ -5,6 +5,7 @@ import re
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -137,6 +138,14 @@ def scratch() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
+def python_for_everybody() -> Path:
+    """Answer a Python that any user may run: this one may lie in somebody's home."""
+    ours = Path(sys.executable).resolve()
+    if all(place.stat().st_mode & stat.S_IXOTH for place in (ours, *ours.parents)):
+        return ours
+    return installed("/usr/bin/python3", package="python3")
+
+
 @pytest.fixture(scope="module")
 def built(scratch: Path) -> Path:
     """What the image's own steps make of the repository, here in a directory."""
@@ -150,7 +159,8 @@ def built(scratch: Path) -> Path:
                 shutil.copytree(path, build / source) if path.is_dir() else shutil.copy(path, build)
     settings = dict(pair.split("=", 1) for pair in said("ENV")[0].split())
     del settings["UV_NO_CACHE"]
-    environment = clean_environment() | settings | {"UV_PROJECT_ENVIRONMENT": str(made), "UV_PYTHON": sys.executable}
+    interpreter = str(python_for_everybody())
+    environment = clean_environment() | settings | {"UV_PROJECT_ENVIRONMENT": str(made), "UV_PYTHON": interpreter}
     environment.pop("VIRTUAL_ENV", None)
     sync = next(command for command in said("RUN") if command.startswith("uv sync"))
     run(uv_of_our_own(), *sync.split()[1:], cwd=build, env=environment)

@@ -16,6 +16,8 @@ from ostiary.durations import Rate
 
 PATIENCE_SECONDS = 0.25
 """How long a store may take. A request waits for the list it is in and at most the one before: twice as long."""
+GREETING_SECONDS = 2.0
+"""How long a store may take to be found, with all that connecting to it takes: no request waits for that."""
 HAND_OVER_SECONDS = 5.0
 """How long handing over may take, while requests are served from memory."""
 AGAIN_SECONDS = 1.0
@@ -97,7 +99,7 @@ class Counters:
         if self._store is None:
             return
         try:
-            await _in_time(self._store.check())
+            await _in_time(self._store.check(), GREETING_SECONDS)
             if self._alone is not None:
                 await self._alone.join()
         except Away as reason:
@@ -182,7 +184,7 @@ class Counters:
         while not self.is_store_up:
             await asyncio.sleep(AGAIN_SECONDS)
             try:
-                await _in_time(store.check())
+                await _in_time(store.check(), GREETING_SECONDS)
                 if self._alone is not None:
                     async with self._one_at_a_time:
                         await _in_time(self._alone.beat(), HAND_OVER_SECONDS)
