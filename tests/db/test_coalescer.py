@@ -2,10 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from math import inf
 
 import pytest
 
-from ostiary.db.coalescer import Coalescer
+from ostiary.db.coalescer import PATIENCE_SECONDS, Coalescer
+from ostiary.db.database import Unreachable, waits_until
 
 
 class Doubler:
@@ -92,3 +94,41 @@ def test_a_caller_who_went_away_is_not_asked_for_and_disturbs_nobody() -> None:
             await gone
 
     asyncio.run(story())
+
+
+@pytest.mark.rule("FL-2")
+def test_nobody_waits_for_a_late_batch_longer_than_it_may_and_others_get_their_answers() -> None:
+    async def impatient(ask: Coalescer[int, int], item: int) -> int:
+        waits_until.set(asyncio.get_running_loop().time() + 2 * PATIENCE_SECONDS)
+        return await ask(item)
+
+    async def story() -> None:
+        double = Doubler()
+        ask = Coalescer(double)
+        first, second = asyncio.create_task(impatient(ask, 1)), asyncio.ensure_future(ask(2))
+        await double.came.wait()
+        third, fourth = asyncio.create_task(impatient(ask, 3)), asyncio.ensure_future(ask(4))
+        for late in (first, third):
+            with pytest.raises(Unreachable):
+                await late
+        assert not second.done()
+        double.go.set()
+        assert [await second, await fourth] == [4, 8]
+
+    asyncio.run(story())
+
+
+def test_a_batch_is_not_bound_by_the_time_of_whoever_came_first() -> None:
+    seen: list[float] = []
+
+    async def look(items: list[int]) -> list[int]:
+        seen.append(waits_until.get())
+        return items
+
+    async def story() -> None:
+        waits_until.set(asyncio.get_running_loop().time() + 1)
+        await Coalescer(look)(1)
+        assert waits_until.get() < inf
+
+    asyncio.run(story())
+    assert seen == [inf]

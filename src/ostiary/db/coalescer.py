@@ -2,14 +2,17 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from math import inf
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from ostiary.clock import Clock
+from ostiary.db.database import Unreachable, waits_until
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_Batch: TypeAlias = list[tuple[Item, asyncio.Future[Result]]]
+_Batch: TypeAlias = list[tuple[Item, asyncio.Future[Result], float]]
+"""What is asked, where it is answered, and until when the caller waits."""
 
 PATIENCE_SECONDS = 0.5
 """A batch that hangs with the database holds up all that wait behind it for so long and no longer."""
@@ -20,7 +23,8 @@ class Coalescer(Generic[Item, Result]):
 
     It adds no waiting of its own: a lone item leaves at once, and what arrives meanwhile leaves together when
     the batch before it is back. `run` answers one result for each item, in order; a result that is an exception
-    is raised to that item's caller alone, so that one bad item spoils no other.
+    is raised to that item's caller alone, so that one bad item spoils no other. A caller whose time is up
+    (`waits_until`) gets Unreachable, and the others their answer.
     """
 
     def __init__(
@@ -43,7 +47,7 @@ class Coalescer(Generic[Item, Result]):
         """Answer one item's result, or raise its exception."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
-        self._waiting.append((item, answer))
+        self._waiting.append((item, answer, waits_until.get()))
         if not self._is_leaving:
             self._is_leaving = True
             loop.call_soon(self._leave)
@@ -61,10 +65,18 @@ class Coalescer(Generic[Item, Result]):
 
     def _leave_all(self) -> None:
         """Send whatever waits on its way, behind a batch that does not come back."""
-        self._waited_for = None
+        hanging, self._waited_for = self._waited_for, None
+        self._watch(hanging or [])
         while batch := self._next_batch():
+            self._watch(batch)
             self._send(batch)
         self._is_leaving = False
+
+    def _watch(self, batch: "_Batch[Item, Result]") -> None:
+        """Let nobody wait longer than it may. Only batches that are late are watched: the others cost no timers."""
+        for _, answer, until in batch:
+            if until < inf:
+                asyncio.get_running_loop().call_at(until, _give_up, answer)
 
     def _next_batch(self) -> "_Batch[Item, Result]":
         """Answer the first of those that wait; empty when nobody does."""
@@ -72,7 +84,7 @@ class Coalescer(Generic[Item, Result]):
         while self._waiting and not batch:
             first, self._waiting = self._waiting[: self._max_batch], self._waiting[self._max_batch :]
             # Nobody waits for the answer to a cancelled item any more: it need not be asked.
-            batch = [(item, answer) for item, answer in first if not answer.done()]
+            batch = [each for each in first if not each[1].done()]
         return batch
 
     def _send(self, batch: "_Batch[Item, Result]") -> None:
@@ -83,12 +95,13 @@ class Coalescer(Generic[Item, Result]):
         answering.add_done_callback(self._in_flight.discard)
 
     async def _answer(self, batch: "_Batch[Item, Result]") -> None:
+        waits_until.set(inf)  # this task was begun by whoever came first, and is everybody's
         results: Sequence[Result | Exception]
         try:
-            results = await self._run([item for item, _ in batch])
+            results = await self._run([item for item, *_ in batch])
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch, who each handle it
             results = [error] * len(batch)
-        for (_, answer), result in zip(batch, results, strict=True):
+        for (_, answer, _), result in zip(batch, results, strict=True):
             if answer.done():
                 continue
             if isinstance(result, Exception):
@@ -98,6 +111,11 @@ class Coalescer(Generic[Item, Result]):
         if self._waited_for is batch and self._patience is not None:
             self._patience.cancel()
             self._leave()
+
+
+def _give_up(answer: "asyncio.Future[Any]") -> None:
+    if not answer.done():
+        answer.set_exception(Unreachable(reason="no answer within the time of a request"))
 
 
 class SharedAnswer(Generic[Result]):

@@ -1,6 +1,9 @@
 """What both engines offer, and the one refusal that both can make."""
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextvars import ContextVar
+from math import inf
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -11,6 +14,17 @@ from ostiary.problems import Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+REQUEST_LIMIT_SECONDS = 4.25
+"""For all that one request asks of the database: many answers, each just in time, would add up (FL-2)."""
+
+waits_until: ContextVar[float] = ContextVar("waits_until", default=inf)
+"""By the event loop's clock: until then whoever is at work here may wait for the database."""
+
+
+def limit_waiting() -> None:
+    """Begin the time that the request at hand may wait for the database."""
+    waits_until.set(asyncio.get_running_loop().time() + REQUEST_LIMIT_SECONDS)
 
 
 class Unreachable(Unavailable):

@@ -17,6 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.clock import Clock
+from ostiary.db.database import limit_waiting
 from ostiary.edge.cors import CORS
 from ostiary.edge.exchange import REFUSAL, sent_whole
 from ostiary.edge.headers import SecurityHeaders, rate_limit_headers
@@ -74,6 +75,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        limit_waiting()
         started_at, figures = self._clock.monotonic(), self._figures
         if figures is not None:
             figures.in_flight += 1
