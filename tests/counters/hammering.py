@@ -7,12 +7,19 @@ from contextlib import ExitStack
 from itertools import count
 
 import httpx
+import pytest
 
 from tests.server import Server
 
 CALLERS = 50
 
 _NUMBERS = count(1)
+
+
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a store take its time: machines that run tests stand still for a quarter of a second now and then."""
+    monkeypatch.setattr("ostiary.counters.counting.PATIENCE_SECONDS", 20.0)
+    monkeypatch.setattr("ostiary.counters.counting.PROMPT_SECONDS", 20.0)
 
 
 def new_address() -> str:

@@ -10,7 +10,7 @@ import pytest
 from tests.cli.command import Installation
 from tests.conftest import settings_for_tests
 from tests.counters.conftest import PER_ADDRESS
-from tests.counters.hammering import hammer, new_address, remaining, served
+from tests.counters.hammering import be_patient, hammer, new_address, remaining, served
 from tests.parts.postgres import Postgres, available
 from tests.server import Server
 from tests.sessions.answers import at_once
@@ -27,7 +27,7 @@ def start_node(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[StartNode]:
     """Starts servers on one database, patient ones, since none of this is about a store that is away."""
-    monkeypatch.setattr("ostiary.counters.counting.PATIENCE_SECONDS", 20.0)
+    be_patient(monkeypatch)
     url = postgres_servers(list(available())[-1]).create_database()
     options = {
         "secret_key": secrets.token_hex(32),

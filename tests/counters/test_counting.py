@@ -10,7 +10,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from ostiary.counters import Away, Counters, Hit, Verdict
-from ostiary.counters.counting import PATIENCE_SECONDS
+from ostiary.counters.counting import PATIENCE_SECONDS, PROMPT_SECONDS, SLOW_LISTS
 from ostiary.durations import Rate
 from tests.clock import FakeClock
 
@@ -165,6 +165,36 @@ def test_a_process_that_was_held_up_itself_does_not_take_the_store_for_dead() ->
         await counters.stop()
 
     asyncio.run(asyncio.wait_for(ask(), 20))
+
+
+@pytest.mark.rule("FL-4", "RL-3")
+def test_a_store_that_is_slow_with_every_answer_is_away_until_it_is_prompt(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ostiary.counters.counting.SLOW_FOR_SECONDS", 0.3)
+
+    async def dawdle() -> None:
+        await asyncio.sleep(2 * PROMPT_SECONDS)
+
+    async def ask() -> None:
+        store = SmallStore()
+        counters = await together(store)
+        limit = counters.limit("address", RATE)
+        for trouble in [dawdle, dawdle, None, dawdle, dawdle]:
+            store.trouble = trouble
+            await limit.hit("a")
+        assert (counters.is_shared, counters.fallbacks) == (True, 0), "it was prompt in between"
+        for _ in range(SLOW_LISTS):
+            await limit.hit("a")
+        assert (counters.is_shared, counters.fallbacks, counters.counted_alone) == (False, 1, 0)
+        checks = store.checks
+        while store.checks < checks + 4:  # noqa: ASYNC110 - nobody else waits for it
+            await asyncio.sleep(0.01)
+        assert (counters.is_shared, counters.fallbacks) == (False, 1), "it answers, and is as slow as before"
+        store.trouble = None
+        await shared_again(counters)
+        await counters.stop()
+
+    with quick_to_return():
+        asyncio.run(asyncio.wait_for(ask(), 20))
 
 
 def test_memory_alone_never_waits() -> None:

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.counters.conftest import PER_ADDRESS, PER_USER, Nodes
-from tests.counters.hammering import hammer, new_address, remaining, served
+from tests.counters.hammering import be_patient, hammer, new_address, remaining, served
 from tests.login.inside import throttle_rows
 from tests.people import log_in, sign_up, signed_in
 from tests.sessions.answers import at_once
@@ -16,8 +16,8 @@ from tests.verification.mails import mails, settled
 
 @pytest.fixture(autouse=True)
 def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Machines that run tests stand still for a quarter of a second now and then; that is shown elsewhere."""
-    monkeypatch.setattr("ostiary.counters.counting.PATIENCE_SECONDS", 20.0)
+    """What becomes of a store that is late is shown elsewhere."""
+    be_patient(monkeypatch)
 
 
 @pytest.mark.rule("RL-1", "ST-4")

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from tests.counters.conftest import PER_ADDRESS, Nodes
-from tests.counters.hammering import hammer, new_address, served
+from tests.counters.hammering import be_patient, hammer, new_address, served
 from tests.sessions.beside import rows
 from tests.sessions.waiting import wait_until
 
@@ -78,7 +78,7 @@ def limits_alone_and_together_again(nodes: Nodes, how: str) -> None:
 
 @pytest.mark.rule("RL-3", "ST-2")
 def test_an_emptied_store_is_a_fresh_window(nodes: Nodes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ostiary.counters.counting.PATIENCE_SECONDS", 20.0)
+    be_patient(monkeypatch)
     wait_until(lambda: nodes.are_together)
     before, address = nodes.fallbacks, new_address()
     assert served(hammer(nodes.servers, 60, address)) == PER_ADDRESS

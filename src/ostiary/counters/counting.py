@@ -20,6 +20,11 @@ GREETING_SECONDS = 2.0
 """How long a store may take to be found, with all that connecting to it takes: no request waits for that."""
 HAND_OVER_SECONDS = 5.0
 """How long handing over may take, while requests are served from memory."""
+PROMPT_SECONDS = 0.05
+SLOW_FOR_SECONDS = 1.0
+SLOW_LISTS = 4
+"""So many lists in a row over so long a time, none of them answered promptly: the store is as good as away, for a login
+waits for several answers and must not notice (FL-4)."""
 AGAIN_SECONDS = 1.0
 """How often a store that is away is asked whether it is back."""
 CLEAR_AWAY_SECONDS = 30.0
@@ -64,6 +69,8 @@ class Counters:
                 changed=self._changed,
                 settles_after_seconds=self._longest_window,
             )
+        self._slow_lists = 0
+        self._slow_since = 0.0
         self.is_store_up = True
         """Whether all is well: the store, where there is one, answers."""
         self.fallbacks = 0
@@ -129,7 +136,10 @@ class Counters:
         store, verdicts = self._store, None
         if store is not None and self.is_store_up:
             try:
-                verdicts = await _in_time(self._ask(store, [each.hit for each in asked]))
+                asking = asyncio.ensure_future(self._ask(store, [each.hit for each in asked]))
+                is_prompt = await _is_done(asking, PROMPT_SECONDS)
+                verdicts = await _in_time(asking)
+                self._note_speed(store, is_prompt=is_prompt)
             except Away as reason:
                 self._note_away(store, reason)
                 self.counted_alone += len(asked)
@@ -170,21 +180,31 @@ class Counters:
     def _longest_window(self) -> float:
         return max((limit.window_seconds for limit in self._limits), default=0) * REACH / SLOTS + 1
 
+    def _note_speed(self, store: Store, *, is_prompt: bool) -> None:
+        now = asyncio.get_running_loop().time()
+        if is_prompt or not self._slow_lists:
+            self._slow_since = now
+        self._slow_lists = 0 if is_prompt else self._slow_lists + 1
+        if self._slow_lists >= SLOW_LISTS and now - self._slow_since >= SLOW_FOR_SECONDS:
+            self._note_away(store, Away(f"each answer took more than {PROMPT_SECONDS} s, for {SLOW_FOR_SECONDS} s"))
+
     def _note_away(self, store: Store, reason: Away) -> None:
         if not self.is_store_up:  # a second list, that was on its way at the same time
             return
         self.is_store_up = False
+        self._slow_lists = 0
         self.fallbacks += 1
         log.warning("counter_store_away", store=store.name, reason=str(reason))
         self._tasks = [task for task in self._tasks if not task.done()]
         self._tasks.append(asyncio.create_task(self._wait_for(store)))
 
     async def _wait_for(self, store: Store) -> None:
-        """Ask every second, until the store is there again."""
+        """Ask every second, until the store is there again, and prompt."""
         while not self.is_store_up:
             await asyncio.sleep(AGAIN_SECONDS)
             try:
                 await _in_time(store.check(), GREETING_SECONDS)
+                await _in_time(store.check(), PROMPT_SECONDS)  # now that there is a connection
                 if self._alone is not None:
                     async with self._one_at_a_time:
                         await _in_time(self._alone.beat(), HAND_OVER_SECONDS)
@@ -257,20 +277,12 @@ class Limit:
             yield Held(f"{self._prefix}{key}", self.limit, self.window_seconds, age, hits)
 
 
-async def _in_time(asking: Coroutine[Any, Any, T], seconds: float | None = None) -> T:
-    """Give a store its time. Raises Away for one that takes longer, and for one that fails in a way it should not.
-
-    A process that was held up itself may find both the answer and the end of its patience waiting. Then it is given a
-    chance to read the answer, or being busy would look like a store that hangs.
-    """
+async def _in_time(asking: Coroutine[Any, Any, T] | asyncio.Future[T], seconds: float | None = None) -> T:
+    """Give a store its time. Raises Away for one that takes longer, and for one that fails in a way it should not."""
     patience = PATIENCE_SECONDS if seconds is None else seconds
     task = asyncio.ensure_future(asking)
     try:
-        await asyncio.wait({task}, timeout=patience)
-        for _ in range(_TURNS):
-            if not task.done():
-                await asyncio.sleep(0)
-        if task.done():
+        if await _is_done(task, patience):
             return task.result()
     except Away:
         raise
@@ -280,3 +292,17 @@ async def _in_time(asking: Coroutine[Any, Any, T], seconds: float | None = None)
     finally:
         task.cancel()
     raise Away(f"no answer within {patience} s")
+
+
+async def _is_done(asking: "asyncio.Future[Any]", seconds: float) -> bool:
+    """Say whether a question is answered by then.
+
+    A process that was held up itself may find both the answer and the end of its patience waiting. Then it is given a
+    chance to read the answer, or being busy would look like a store that hangs.
+    """
+    await asyncio.wait({asking}, timeout=seconds)
+    for _ in range(_TURNS):
+        if asking.done():
+            break
+        await asyncio.sleep(0)
+    return asking.done()
