@@ -4,10 +4,12 @@ mail = wait_for_mail(server, person.email, "reset_password")
 client.post("/auth/password/reset", json={"token": token_in(mail), …})
 """
 
+import functools
 import re
 from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import default
+from pathlib import Path
 
 from tests.server import Server
 from tests.sessions.waiting import wait_until
@@ -20,8 +22,14 @@ def mails_to(server: Server, address: str | None = None, name: str | None = None
     files = sorted(
         (server.settings.data_dir / "mail").glob(f"*-{name or '*'}-*.eml"), key=lambda file: file.stat().st_mtime_ns
     )
-    mails = [message_from_bytes(file.read_bytes(), policy=default) for file in files]
+    mails = [_read(file) for file in files]
     return [mail for mail in mails if address in {None, recipient_of(mail)}]
+
+
+@functools.cache
+def _read(file: Path) -> EmailMessage:
+    """Read a mail, once: a server with its mails serves many tests, and they wait by looking again and again."""
+    return message_from_bytes(file.read_bytes(), policy=default)
 
 
 def wait_for_mail(server: Server, address: str, name: str | None = None, *, count: int = 1) -> EmailMessage:

@@ -14,7 +14,7 @@ from tests.ledger import Ledger
 from tests.parts.postgres import Postgres
 from tests.parts.wire import Wire
 from tests.people import Person, refresh, signed_in
-from tests.server import Server
+from tests.server import NO_TLS, Server
 from tests.sessions.waiting import wait_until
 
 pytestmark = pytest.mark.timeout(3600)
@@ -55,7 +55,7 @@ def slowest_refusal(ledger: Ledger) -> float:
 def probe(server: Server, path: str) -> int:
     """Ask, once the last answer is too old to be given again."""
     server.clock.advance(seconds=1.1)
-    return httpx.get(f"{server.url}{path}", trust_env=False, timeout=20).status_code
+    return httpx.get(f"{server.url}{path}", trust_env=False, verify=NO_TLS, timeout=20).status_code
 
 
 @pytest.mark.rule("FL-1", "FL-2", "ST-1")

@@ -29,7 +29,7 @@ from tests.faults.figures import Figures, is_long
 from tests.faults.intact import SLACK
 from tests.faults.memory import resident_bytes
 from tests.people import Person, signed_in
-from tests.server import Process, Server
+from tests.server import NO_TLS, Process, Server
 
 ROOT = Path(__file__).parents[2]
 HASTY = {"head": 1.0, "body": 1.5, "reader": 1.5}
@@ -61,7 +61,7 @@ class Others:
 
     def _go_on(self) -> None:
         while not self._stopping.is_set():
-            with httpx.Client(base_url=f"{self._url}/api/v1", timeout=60, trust_env=False) as client:
+            with httpx.Client(base_url=f"{self._url}/api/v1", timeout=60, trust_env=False, verify=NO_TLS) as client:
                 for path in ("/health", f"/users/{self._person.id}", "/users/me", "/users?limit=5"):
                     self._ask(client, path)
 
@@ -102,7 +102,7 @@ def test_slow_clients_by_the_thousand_keep_nobody_from_being_served(tmp_path: Pa
     most = min(2000 if is_long() else 200, (connections_for(open_files()) - 100) // 3)
     path = next(f"/{load_assets().directory}/{name}" for name in load_assets().files if name.endswith("bundle.js"))
     with serving(tmp_path) as (url, pid, limits):
-        with httpx.Client(base_url=f"{url}/api/v1", timeout=60, trust_env=False) as client:
+        with httpx.Client(base_url=f"{url}/api/v1", timeout=60, trust_env=False, verify=NO_TLS) as client:
             person = signed_in(client)
         before = resident_bytes(pid)
         with Others(url, person) as others:

@@ -11,14 +11,14 @@ from ostiary.audit.origin import OPERATOR
 from ostiary.crypto.jwk import generate_key
 from ostiary.keys.flows import add_key, revoke_key
 from ostiary.keys.models import StoredKey
-from tests.server import Server
+from tests.server import NO_TLS, Server
 from tests.sessions.answers import header_of
 from tests.sessions.beside import write
 
 
 def published(server: Server) -> dict[str, dict[str, Any]]:
     """The keys of the JWKS, by kid."""
-    answer = httpx.get(f"{server.url}/.well-known/jwks.json", trust_env=False)
+    answer = httpx.get(f"{server.url}/.well-known/jwks.json", trust_env=False, verify=NO_TLS)
     assert answer.status_code == 200
     return {key["kid"]: key for key in answer.json()["keys"]}
 

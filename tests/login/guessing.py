@@ -5,16 +5,16 @@ from itertools import count
 
 import httpx
 
-from tests.people import Person
+from tests.people import Person, patiently
 
 WRONG = "wrong-horse-Battery-9"
 HOME = "192.0.2.1"
 
 
 def attempt(client: httpx.Client, email: str, password: str = WRONG, source: str = HOME) -> int:
-    """Try to log in from somewhere; answer the status."""
-    body = {"email": email, "password": password}
-    return client.post("/auth/login", json=body, headers={"X-Forwarded-For": source}).status_code
+    """Try to log in from somewhere, again where the server is full; answer the status."""
+    body, headers = {"email": email, "password": password}, {"X-Forwarded-For": source}
+    return patiently(lambda: client.post("/auth/login", json=body, headers=headers)).status_code
 
 
 def fail(client: httpx.Client, email: str, times: int, source: str = HOME) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from tests.server import Server
+from tests.server import NO_TLS, Server
 
 TOKEN = "metrics-" + "k3vNq8Zt" * 5
 
@@ -40,7 +40,7 @@ def port_of(server: Server) -> str:
 
 def scrape(server: Server) -> Scraped:
     """Ask a server's own port for metrics."""
-    answer = httpx.get(f"{port_of(server)}/metrics", trust_env=False, timeout=30)
+    answer = httpx.get(f"{port_of(server)}/metrics", trust_env=False, verify=NO_TLS, timeout=30)
     assert answer.status_code == 200
     assert answer.headers["Content-Type"] == "text/plain; version=0.0.4; charset=utf-8"
     return Scraped(answer.text)

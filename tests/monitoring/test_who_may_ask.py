@@ -11,14 +11,14 @@ from tests.cli.command import Installation
 from tests.conftest import MakeServer, settings_for_tests
 from tests.monitoring.scraping import TOKEN, port_of
 from tests.people import bearer, signed_in
-from tests.server import Server
+from tests.server import NO_TLS, Server
 from tests.settings.loading import POSTGRESQL, mistakes_of
 
 pytestmark = pytest.mark.any_engine
 
 
 def ask(url: str, method: str = "GET", **headers: str) -> httpx.Response:
-    return httpx.request(method, f"{url}/metrics", headers=headers, trust_env=False, timeout=30)
+    return httpx.request(method, f"{url}/metrics", headers=headers, trust_env=False, verify=NO_TLS, timeout=30)
 
 
 @pytest.fixture
@@ -68,10 +68,10 @@ def test_on_its_own_port_there_is_nothing_else(make_server: MakeServer) -> None:
     assert ask(own, "HEAD").content == b""
     assert ask(own, "POST").status_code == 405
     assert ask(own, "POST").headers["Allow"] == "GET, HEAD"
-    assert httpx.get(f"{own}/api/v1/health", trust_env=False).status_code == 404
-    assert httpx.get(f"{own}/metrics/", trust_env=False).status_code == 404
+    assert httpx.get(f"{own}/api/v1/health", trust_env=False, verify=NO_TLS).status_code == 404
+    assert httpx.get(f"{own}/metrics/", trust_env=False, verify=NO_TLS).status_code == 404
     assert ask(server.url).status_code == 404
-    assert httpx.get(f"{own}/metrics", headers={"X": "x" * 20_000}, trust_env=False).status_code == 431
+    assert httpx.get(f"{own}/metrics", headers={"X": "x" * 20_000}, trust_env=False, verify=NO_TLS).status_code == 431
 
 
 def test_the_port_asks_for_the_token_where_there_is_one(make_server: MakeServer) -> None:

@@ -12,7 +12,7 @@ from ostiary.edge.headers import PAGE_POLICY
 from tests.parts.chromium import LAUNCH_ARGS, chromium
 from tests.reference.conformance import BY_ID, DOCUMENT, assert_refusal
 from tests.reference.conftest import Started
-from tests.server import Server
+from tests.server import NO_TLS, Server
 
 TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (violation) =>
@@ -21,7 +21,7 @@ document.addEventListener("securitypolicyviolation", (violation) =>
 
 
 def get(server: Server, path: str, method: str = "GET") -> httpx.Response:
-    return httpx.request(method, f"{server.url}{path}", timeout=60, trust_env=False)
+    return httpx.request(method, f"{server.url}{path}", timeout=60, trust_env=False, verify=NO_TLS)
 
 
 def assets_of(page: httpx.Response) -> list[str]:

@@ -15,7 +15,7 @@ from ostiary.db.schema import HEAD
 from tests.conftest import MakeServer, NewDatabase, settings_for_tests
 from tests.faults.figures import Figures
 from tests.ledger import Ledger
-from tests.server import Process, clean_environment
+from tests.server import NO_TLS, Process, clean_environment
 from tests.sessions.waiting import wait_until
 from tests.upgrades.release import ADDS, NEXT, become_next, revision, upgrade
 
@@ -52,7 +52,9 @@ class Fleet:
         return working[next(self._turns) % len(working)].url
 
     def ready(self) -> list[int]:
-        return [httpx.get(f"{server.url}/readyz", trust_env=False).status_code for server in self.servers]
+        return [
+            httpx.get(f"{server.url}/readyz", trust_env=False, verify=NO_TLS).status_code for server in self.servers
+        ]
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
         """Run `ostiary …` of this version."""

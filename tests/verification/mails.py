@@ -2,6 +2,7 @@
 
 import email
 import email.policy
+import functools
 import re
 import time
 from collections.abc import Iterator
@@ -64,9 +65,15 @@ def settled(settings: Settings) -> None:
 
 def _written(settings: Settings) -> Iterator[tuple[Path, Mail]]:
     for path in (settings.data_dir / "mail").glob("*.eml"):
-        letter = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-        text, html = (letter.get_body((kind,)) for kind in ("plain", "html"))
-        assert text is not None
-        assert html is not None
-        name = path.stem.split("-")[1]
-        yield path, Mail(name, str(letter["To"]), str(letter["Subject"]), text.get_content(), html.get_content())
+        yield path, _read(path)
+
+
+@functools.cache
+def _read(path: Path) -> Mail:
+    """Read a mail, once: a server with its mails serves many tests, and they wait by looking again and again."""
+    letter = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
+    text, html = (letter.get_body((kind,)) for kind in ("plain", "html"))
+    assert text is not None
+    assert html is not None
+    name = path.stem.split("-")[1]
+    return Mail(name, str(letter["To"]), str(letter["Subject"]), text.get_content(), html.get_content())

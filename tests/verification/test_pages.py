@@ -6,7 +6,7 @@ import httpx
 import pytest
 
 from tests.people import PASSWORD, sign_up, signed_in
-from tests.server import Server
+from tests.server import NO_TLS, Server
 from tests.sessions.beside import rows
 from tests.verification.mails import mail_to
 from tests.verification.test_email_change import asked, email_of, other_address
@@ -20,7 +20,7 @@ TOKEN = "x" * 43
 @pytest.fixture
 def browser(server: Server) -> Iterator[httpx.Client]:
     """A client of the pages, which stand outside the API."""
-    with httpx.Client(base_url=server.url, trust_env=False, timeout=60) as client:
+    with httpx.Client(base_url=server.url, trust_env=False, verify=NO_TLS, timeout=60) as client:
         yield client
 
 
