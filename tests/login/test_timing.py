@@ -178,9 +178,10 @@ def test_two_milliseconds_more_for_known_addresses_would_be_noticed(tmp_path: Pa
 @pytest.mark.timeout(420)
 @pytest.mark.rule("LG-2")
 def test_no_failed_login_is_answered_before_the_floor(tmp_path: Path) -> None:
-    with failing(tmp_path, plant="nothing", floor="150ms") as failure:
-        for kind in ("known", "unknown", "deactivated", "blocked", "slowed", "locked") * 2:
-            assert failure(kind) >= 150
+    """A timer that is early by a quarter of a millisecond shows in one of a hundred, so many are tried."""
+    with failing(tmp_path, plant="nothing", floor="80ms") as failure:
+        for kind in ("known", "unknown", "deactivated", "blocked", "slowed", "locked") * 20:
+            assert failure(kind) >= 80
 
 
 @pytest.mark.rule("LG-2")
