@@ -157,7 +157,7 @@ def compare(failure: Callable[[str], float], *kinds: str) -> tuple[dict[str, Ver
 @pytest.mark.rule("LG-2")
 @pytest.mark.parametrize(
     ("floor", "others"),
-    [("0s", ("unknown", "deactivated", "blocked", "slowed", "locked")), ("150ms", ("unknown", "deactivated"))],
+    [("0s", ("unknown", "deactivated", "blocked", "slowed", "locked")), ("60ms", ("unknown", "deactivated"))],
 )
 def test_all_failed_logins_take_equally_long(tmp_path: Path, floor: str, others: tuple[str, ...]) -> None:
     with failing(tmp_path, plant="nothing", floor=floor) as failure:
