@@ -14,8 +14,8 @@ from sqlalchemy import Connection, select
 from ostiary.accounts.closing import close_account
 from ostiary.audit.origin import OPERATOR
 from ostiary.db.types import metadata
-from tests.accounts.told import mails_to
 from tests.conftest import NewDatabase, settings_for_tests
+from tests.mails import told
 from tests.people import Person, log_in, refresh, sign_up, signed_in
 from tests.roles.planted import plant_holder, plant_role
 from tests.server import Server
@@ -116,7 +116,7 @@ def test_nothing_of_somebody_is_left_in_any_table(
         wait_until(lambda: rows(guarded.settings, "SELECT count(*) FROM mail_requests") == [(0,)])
         assert len({trace.partition(" ")[0] for trace in traces(guarded, person)}) > 10, "he did leave something"
         close(guarded, api, person)
-        assert mails_to(guarded, person).count("account_deleted") == 1
+        assert told(guarded.settings, person.email).count("account_deleted") == 1
         assert traces(guarded, person) == []
         assert elsewhere.get("/users/me", headers=neighbour.auth).json() == neighbour.user
     recorded = [row for table, row in write(guarded.settings, everything) if table == "audit_log"]

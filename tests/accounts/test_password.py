@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.accounts.told import mails_to
 from tests.login.inside import stored_hash
+from tests.mails import told
 from tests.people import Person, log_in, refresh, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.answers import assert_refused, at_once, session_of, tokens_in, works
@@ -52,8 +52,8 @@ def test_the_new_password_works_and_all_other_sessions_end(server: Server, clien
     assert logs_in(client, here, NEW)
     assert logs_in(client, other, other.password)
     assert recorded(server, here) == 1
-    assert mails_to(server, here).count("password_changed") == 1
-    assert "password_changed" not in mails_to(server, other)
+    assert told(server.settings, here.email).count("password_changed") == 1
+    assert "password_changed" not in told(server.settings, other.email)
 
 
 @pytest.mark.rule("PW-7", "LG-3", "D2")
@@ -67,7 +67,7 @@ def test_a_wrong_current_password_changes_nothing_and_counts_like_a_login(server
     assert stored_hash(server, person) == before
     assert works(client, there.access_token)
     assert recorded(server, person) == 0
-    assert "password_changed" not in mails_to(server, person)
+    assert "password_changed" not in told(server.settings, person.email)
 
 
 @pytest.mark.any_engine

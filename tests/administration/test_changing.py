@@ -18,7 +18,7 @@ from ostiary.web.caller import Caller
 from tests.administration.asking import holder, patch, recorded, state_of, superuser
 from tests.conftest import MakeServer
 from tests.login.inside import deactivate, demote
-from tests.mails import text_of, wait_for_mail
+from tests.mails import mail_to
 from tests.people import PASSWORD, Person, bearer, log_in, refresh, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.answers import assert_refused, at_once, works
@@ -55,7 +55,7 @@ def test_who_is_kept_out_is_told_by_whom(server: Server, client: httpx.Client, a
     person = sign_up(client)
     for _ in range(2):
         assert patch(client, admin, person.id, is_active=False).status_code == 200
-    told = text_of(wait_for_mail(server, person.email, "account_deactivated"))
+    told = mail_to(server.settings, person.email, "account_deactivated").text
     assert admin.user["username"] in told
 
 

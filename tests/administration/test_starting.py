@@ -8,13 +8,13 @@ import pytest
 from tests.administration.asking import holder, patch, recorded, state_of, superuser
 from tests.conftest import MakeServer
 from tests.login.inside import deactivate
+from tests.mails import mail_to, mails, settled
 from tests.people import PASSWORD, Person, log_in, newcomer, sign_up, signed_in
 from tests.roles.planted import plant_role
 from tests.server import Server
 from tests.sessions.answers import works
 from tests.sessions.beside import rows
 from tests.users.asking import NOT_FOUND, detail_of, plant_user
-from tests.verification.mails import mail_to, mails, settled
 from tests.verification.test_email_change import confirm, email_of
 from tests.verification.test_invite import accept
 from tests.verification.test_reset import NEW, login_status, reset

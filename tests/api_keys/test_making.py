@@ -17,9 +17,9 @@ from ostiary.sessions.ending import end_session
 from ostiary.users.accounts import set_superuser
 from ostiary.users.schemas import timestamp
 from ostiary.web.permissions import NO_RIGHTS, PERMISSIONS
-from tests.accounts.told import mails_to
 from tests.api_keys.keys import fill, made_key
 from tests.audit.inside import Recorded, recorded
+from tests.mails import told
 from tests.people import Person, bearer, signed_in
 from tests.server import Server
 from tests.sessions.answers import session_of
@@ -239,7 +239,7 @@ def test_the_owner_is_told_of_every_new_key(server: Server, client: httpx.Client
     owner = signed_in(client)
     made_key(client, owner, name="a telling name")
     assert client.post("/api-keys", json={"name": "x", "scopes": ["users:read"]}, headers=owner.auth).status_code == 403
-    assert mails_to(server, owner).count("api_key_made") == 1
+    assert told(server.settings, owner.email).count("api_key_made") == 1
 
 
 @pytest.mark.rule("AD-6")

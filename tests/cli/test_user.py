@@ -12,10 +12,10 @@ from tests.audit.inside import recorded
 from tests.cli.command import INTERRUPT, Installation, Outcome
 from tests.login.guessing import elsewhere
 from tests.login.inside import cheap_hashing, plant_failures, throttle_rows
+from tests.mails import mail_to
 from tests.people import PASSWORD
 from tests.server import Server
 from tests.sessions.beside import rows
-from tests.verification.mails import mail_to
 
 MEMBERS = ["id", "email", "username", "is_active", "is_superuser", "created_at", "updated_at"]
 

@@ -9,9 +9,9 @@ import pytest
 from tests.counters.conftest import PER_ADDRESS, PER_USER, Nodes
 from tests.counters.hammering import be_patient, hammer, new_address, remaining, served
 from tests.login.inside import throttle_rows
+from tests.mails import mails, settled
 from tests.people import log_in, sign_up, signed_in
 from tests.sessions.answers import at_once
-from tests.verification.mails import mails, settled
 
 
 @pytest.fixture(autouse=True)

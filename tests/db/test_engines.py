@@ -22,9 +22,9 @@ from ostiary.problems import Problem
 from ostiary.settings import Settings
 from tests.conftest import MakeServer
 from tests.db.opened import on_database
+from tests.mails import settled
 from tests.people import sign_up
 from tests.sessions.beside import write as write_beside
-from tests.verification.mails import settled
 
 WRITERS = 50
 tally = Table("tally", MetaData(), Column("name", String(32), primary_key=True), Column("number", Integer))

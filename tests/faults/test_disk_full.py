@@ -14,7 +14,7 @@ from tests.conftest import MakeServer, settings_for_tests
 from tests.faults.figures import Figures
 from tests.faults.intact import ENVIRONMENT, SLACK, assert_intact
 from tests.ledger import Ledger
-from tests.mails import wait_for_mail
+from tests.mails import mail_to
 from tests.parts.disk import SmallDisk
 from tests.people import Person, newcomer, refresh, signed_in
 from tests.server import Process
@@ -109,7 +109,7 @@ def test_files_that_cannot_be_written_are_no_business_of_callers(make_server: Ma
         signed_in(client)
         server.clock.advance(hours=3)  # checkpoints are written once a minute, mail is tried again within two hours
         wait_until((data_dir / FILE).is_file)
-        wait_for_mail(server, person.email)
+        mail_to(server.settings, person.email)
     assert_intact(server.settings)
 
 

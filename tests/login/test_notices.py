@@ -4,7 +4,7 @@ import httpx
 import pytest
 
 from ostiary.login.places import KNOWN_FOR
-from tests.mails import mails_to, text_of, wait_for_mail
+from tests.mails import mail_to, mails
 from tests.people import sign_up
 from tests.server import Server
 
@@ -23,9 +23,9 @@ def test_a_sign_in_from_a_network_that_is_not_known_is_told(guarded: Server, out
     assert sign_in(ABROAD, "wrong") == 401
     assert sign_in(ABROAD) == 200
     assert sign_in(ABROAD) == 200
-    mail = text_of(wait_for_mail(guarded, person.email, "new_sign_in"))
+    mail = mail_to(guarded.settings, person.email, "new_sign_in").text
     assert ABROAD in mail
     assert HOME not in mail
     guarded.clock.advance(seconds=KNOWN_FOR.total_seconds() - 1)
     assert sign_in(ABROAD) == 200
-    assert len(mails_to(guarded, person.email, "new_sign_in")) == 1
+    assert len(mails(guarded.settings, to=person.email, name="new_sign_in")) == 1

@@ -13,7 +13,7 @@ from ostiary.mail import outbox, worker
 from tests.audit.inside import recorded
 from tests.conftest import MakeServer
 from tests.mail.letters import changed, post, post_all, reset, somebody, waiting
-from tests.mails import html_of, link_in, mails_to, recipient_of, text_of, token_in, wait_for_mail
+from tests.mails import mail_to, mails
 from tests.server import Server
 from tests.sessions.beside import rows
 from tests.sessions.waiting import wait_until
@@ -23,21 +23,21 @@ def test_a_mail_leaves_as_a_file_within_a_second_and_then_is_gone(server: Server
     message, address = reset(), somebody()
     mail_id = post(server, message, to=address, language="de")
     since = time.monotonic()
-    mail = wait_for_mail(server, address)
+    mail = mail_to(server.settings, address)
     assert time.monotonic() - since < 3
-    assert mail["Subject"] == f"Neues Passwort für {server.settings.public_url.removeprefix('http://')} wählen"
-    assert mail["Message-ID"].startswith(f"<{mail_id}@")
-    assert link_in(mail) == f"{server.settings.public_url}/reset?token={message.token}"
-    assert token_in(mail) == message.token
-    assert "Guten Tag ada," in text_of(mail)
-    assert "Guten Tag ada," in html_of(mail)
+    assert mail.subject == f"Neues Passwort für {server.settings.public_url.removeprefix('http://')} wählen"
+    assert mail.letter["Message-ID"].startswith(f"<{mail_id}@")
+    assert mail.url == f"{server.settings.public_url}/reset?token={message.token}"
+    assert mail.token == message.token
+    assert "Guten Tag ada," in mail.text
+    assert "Guten Tag ada," in mail.html
     wait_until(lambda: waiting(server, mail_id) == [])
 
 
 def test_files_are_their_owners_alone(server: Server) -> None:
     address = somebody()
     post(server, changed(server), to=address)
-    wait_for_mail(server, address)
+    mail_to(server.settings, address)
     directory = server.settings.data_dir / "mail"
     assert directory.stat().st_mode & 0o777 == 0o700
     assert {file.stat().st_mode & 0o777 for file in directory.iterdir()} == {0o600}
@@ -45,10 +45,10 @@ def test_files_are_their_owners_alone(server: Server) -> None:
 
 def test_many_mails_leave_once_each(server: Server) -> None:
     addresses = {somebody() for _ in range(30)}
-    before = len(mails_to(server))
+    before = len(mails(server.settings))
     post_all(server, changed(server), addresses)
     wait_until(lambda: rows(server.settings, "SELECT count(*) FROM mail_outbox WHERE tries = 0") == [(0,)])
-    assert sorted(map(recipient_of, mails_to(server)[before:])) == sorted(addresses)
+    assert sorted(mail.to for mail in mails(server.settings)[before:]) == sorted(addresses)
 
 
 def test_a_mail_that_is_too_late_is_given_up_and_that_is_recorded(make_server: MakeServer) -> None:
@@ -66,9 +66,9 @@ def test_an_operators_own_words_are_what_is_sent(make_server: MakeServer, tmp_pa
     (tmp_path / "reset_password" / "subject.txt").write_text("Vergessen, {{ username }}?\n", encoding="utf-8")
     server, address = make_server(mail_templates_dir=tmp_path, mail_from="Haus <haus@example.com>"), somebody()
     post(server, reset(), to=address)
-    mail = wait_for_mail(server, address)
-    assert (mail["Subject"], mail["From"]) == ("Vergessen, ada?", "Haus <haus@example.com>")
-    assert "Open this link to go on:" in text_of(mail)
+    mail = mail_to(server.settings, address)
+    assert (mail.subject, mail.letter["From"]) == ("Vergessen, ada?", "Haus <haus@example.com>")
+    assert "Open this link to go on:" in mail.text
 
 
 @pytest.mark.any_engine
@@ -83,9 +83,9 @@ def test_what_cannot_be_put_into_words_waits_and_others_pass(server: Server, mon
     bad = post(server, changed(server), to="x@example.com", user_id=99)
     address = somebody()
     post(server, changed(server), to=address)
-    wait_for_mail(server, address)
+    mail_to(server.settings, address)
     wait_until(lambda: waiting(server, bad)[0][1:] == (1, None))
-    assert mails_to(server, "x@example.com") == []
+    assert mails(server.settings, to="x@example.com") == []
 
 
 @pytest.mark.any_engine

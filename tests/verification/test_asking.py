@@ -13,10 +13,10 @@ from ostiary.verification import asking, worker
 from ostiary.verification.models import mail_requests
 from ostiary.verification.recovery import start_reset
 from tests.conftest import MakeServer
+from tests.mails import mail_to, mails, settled
 from tests.people import sign_up
 from tests.sessions.answers import facts
 from tests.sessions.beside import restarted, rows, write
-from tests.verification.mails import mail_to, mails, settled
 from tests.verification.test_reset import forgot, reset
 
 PATHS = ("/auth/password/forgot", "/auth/verify-email/request")

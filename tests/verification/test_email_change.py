@@ -7,12 +7,12 @@ import pytest
 
 from ostiary.audit.origin import OPERATOR
 from ostiary.login.deactivation import deactivate_user
+from tests.mails import Mail, mail_to, mails, settled
 from tests.people import Person, newcomer, refresh, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.aged import age
 from tests.sessions.answers import at_once
 from tests.sessions.beside import rows, write
-from tests.verification.mails import Mail, mail_to, mails, settled
 from tests.verification.test_reset import reset, reset_token
 from tests.verification.test_verify import INVALID, is_verified, verify
 

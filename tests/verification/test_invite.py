@@ -12,12 +12,12 @@ from ostiary.login.deactivation import deactivate_user
 from ostiary.users.accounts import EmailTaken, UsernameTaken, delete_user
 from ostiary.verification.invitations import invite
 from tests.conftest import MakeServer
+from tests.mails import Mail, mail_to, mails
 from tests.people import PASSWORD, Person, newcomer, sign_up
 from tests.roles.planted import plant_holder, plant_role
 from tests.server import Server
 from tests.sessions.answers import at_once
 from tests.sessions.beside import rows, write
-from tests.verification.mails import Mail, mail_to, mails
 from tests.verification.test_verify import INVALID, is_verified
 
 

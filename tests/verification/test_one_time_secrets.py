@@ -20,11 +20,11 @@ from ostiary.login.signup import SETUP_LIFETIME, offer_setup
 from ostiary.users.accounts import delete_user, set_active
 from ostiary.users.models import users
 from tests.conftest import MakeServer
+from tests.mails import mail_to
 from tests.people import Person, log_in, newcomer, patiently, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.answers import at_once
 from tests.sessions.beside import restarted, rows, write
-from tests.verification.mails import mail_to
 from tests.verification.test_email_change import asked, confirm, other_address
 from tests.verification.test_invite import accept, invited, send_invitation
 from tests.verification.test_reset import reset, reset_token

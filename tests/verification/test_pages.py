@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.mails import mail_to
 from tests.people import PASSWORD, sign_up, signed_in
 from tests.server import NO_TLS, Server
 from tests.sessions.beside import rows
-from tests.verification.mails import mail_to
 from tests.verification.test_email_change import asked, email_of, other_address
 from tests.verification.test_invite import invited
 from tests.verification.test_reset import NEW, login_status, reset_token

@@ -7,11 +7,11 @@ import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from tests.mails import mail_to
 from tests.parts.chromium import LAUNCH_ARGS, chromium
 from tests.people import PASSWORD, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.beside import rows
-from tests.verification.mails import mail_to
 from tests.verification.test_email_change import asked, email_of, other_address
 from tests.verification.test_invite import invited
 from tests.verification.test_reset import NEW, login_status, reset_token

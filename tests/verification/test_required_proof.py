@@ -5,10 +5,10 @@ import pytest
 from ostiary.login.signup import offer_setup
 from tests.api_keys.keys import made_key
 from tests.conftest import MakeServer
+from tests.mails import mail_to
 from tests.people import PASSWORD, Person, bearer, log_in, newcomer, refresh, sign_up, signed_in
 from tests.sessions.answers import assert_refused, facts
 from tests.sessions.beside import restarted, rows, write
-from tests.verification.mails import mail_to
 from tests.verification.test_invite import accept, invited
 from tests.verification.test_reset import NEW, login_status, reset, reset_token
 from tests.verification.test_verify import verify

@@ -7,11 +7,11 @@ from ostiary.audit.origin import OPERATOR
 from ostiary.login.deactivation import deactivate_user
 from ostiary.users.accounts import delete_user
 from tests.api_keys.keys import made_key
+from tests.mails import mail_to, mails, settled
 from tests.people import PASSWORD, Person, bearer, log_in, refresh, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.answers import assert_refused, session_of
 from tests.sessions.beside import rows, why_revoked, write
-from tests.verification.mails import mail_to, mails, settled
 from tests.verification.test_verify import INVALID, ask, is_verified, verify
 
 NEW = "another-Horse-battery-7"

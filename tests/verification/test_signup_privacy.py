@@ -4,10 +4,10 @@ import httpx
 import pytest
 
 from tests.conftest import MakeServer
+from tests.mails import mail_to, mails, settled
 from tests.people import newcomer, sign_up, signed_in
 from tests.sessions.answers import at_once
 from tests.sessions.beside import rows
-from tests.verification.mails import mail_to, mails, settled
 from tests.verification.test_email_change import ask_change
 
 pytestmark = pytest.mark.rule("SU-3")

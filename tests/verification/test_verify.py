@@ -5,10 +5,10 @@ import pytest
 
 from ostiary.audit.origin import OPERATOR
 from ostiary.login.deactivation import deactivate_user
+from tests.mails import mail_to, mails, settled
 from tests.people import Person, log_in, sign_up
 from tests.server import Server
 from tests.sessions.beside import rows, write
-from tests.verification.mails import mail_to, mails, settled
 
 INVALID = {"detail": "This token is not valid (any more)", "code": "token_invalid"}
 

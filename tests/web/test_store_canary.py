@@ -14,7 +14,7 @@ import pytest
 
 from ostiary.settings import Settings
 from tests.conftest import MakeServer
-from tests.mails import token_in
+from tests.mails import opened
 from tests.parts.smtp import MailServer
 from tests.people import Person, bearer, log_in, newcomer, refresh
 from tests.server import Server
@@ -72,7 +72,9 @@ def live(api: httpx.Client, canaries: Canaries) -> Person:
 
 
 def links_in(mails: list[EmailMessage]) -> list[str]:
-    return [token_in(mail) for mail in mails if "?token=" in mail.as_string().replace("=\n", "").replace("=3D", "=")]
+    return [
+        opened(mail).token for mail in mails if "?token=" in mail.as_string().replace("=\n", "").replace("=3D", "=")
+    ]
 
 
 def count_outbox(server: Server) -> int:
