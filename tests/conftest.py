@@ -19,6 +19,7 @@ from ostiary.db.schema import upgrade_schema
 from ostiary.settings import Settings
 from tests.faults.figures import Figures
 from tests.parts.postgres import Postgres, available
+from tests.parts.valkey import Valkey
 from tests.server import Process, Server
 
 # Machines that run tests are shared and slow at times: an example that takes long is no failure.
@@ -26,6 +27,11 @@ hypothesis_settings.register_profile("ostiary", deadline=None)
 hypothesis_settings.load_profile("ostiary")
 
 _NO_LIMIT = "1000000/hour"  # all tests are one source
+
+_VALKEY: list[str] = []
+"""The URL of the one that all servers of this process count in, where that is asked for."""
+_NUMBERS: dict[object, int] = {}
+"""Which of its databases belongs to whom."""
 
 _FIGURES = "figures"
 _HAS_PASSED = pytest.StashKey[bool]()
@@ -55,6 +61,11 @@ def engines() -> list[str]:
     return ["sqlite", *(f"postgresql-{version}" for version in dict.fromkeys((versions[-1], versions[0])))]
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--valkey`: every server of the tests counts in a Valkey (ST-4)."""
+    parser.addoption("--valkey", action="store_true", help="servers of the tests count requests and mails in a Valkey")
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run whatever uses a database once on each engine, unless it says nothing about the database."""
     if "engine" not in metafunc.fixturenames:
@@ -66,11 +77,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize("engine", engines()[:count], scope="session")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what `make chaos` runs: whatever takes figures."""
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark what `make chaos` runs: whatever takes figures. With `--valkey` leave out what is about memory."""
     for item in items:
         if _FIGURES in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.faults)
+    if config.getoption("--valkey"):
+        left_out = [item for item in items if item.get_closest_marker("in_memory")]
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = [item for item in items if item not in left_out]
 
 
 @pytest.hookimpl(wrapper=True)
@@ -113,6 +128,17 @@ def figures(request: pytest.FixtureRequest) -> Iterator[Figures]:
 def _no_settings_from_outside() -> None:
     for name in [name for name in os.environ if name.startswith("OSTIARY_")]:
         del os.environ[name]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _counting(pytestconfig: pytest.Config) -> Iterator[None]:
+    """Let every server of this process count in a Valkey where that is asked for."""
+    if not pytestconfig.getoption("--valkey"):
+        yield
+        return
+    with Valkey("--databases", "20000") as valkey:
+        _VALKEY.append(valkey.url)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -206,19 +232,24 @@ def make_process(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFac
 
 
 def settings_for_tests(data_dir: Path, database_url: str | None, **options: Any) -> Settings:
-    """Settings for a server in this process: limits and failure floor off unless asked for.
-
-    It counts in its memory, which goes by the clock that tests move; a store that nodes share has a clock of its own.
-    """
+    """Settings for a server in this process: limits and failure floor off unless asked for."""
     return Settings.load(
         data_dir=data_dir,
         database_url=database_url,
         **{
             "rate_limit": "off",
-            "rate_limit_store": "memory",
             "login_failure_floor": "0s",
             "access_log": "off",
             "mail_limit_per_source": _NO_LIMIT,
         }
+        | _counting_of(database_url or data_dir)
         | options,
     )
+
+
+def _counting_of(place: object) -> dict[str, str]:
+    """In the server's memory, which goes by the clock that tests move; a Valkey has a clock of its own."""
+    if not _VALKEY:
+        return {"rate_limit_store": "memory"}
+    number = _NUMBERS.setdefault(place, len(_NUMBERS))
+    return {"rate_limit_store": "redis", "redis_url": f"{_VALKEY[0]}/{number}"}

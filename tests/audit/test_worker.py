@@ -102,6 +102,7 @@ def test_refusals_of_access_are_written_within_a_second(server: Server, client: 
     assert json.loads(row.details)["code"] == "forbidden"
 
 
+@pytest.mark.in_memory
 @pytest.mark.any_engine
 @pytest.mark.rule("LA-3")
 def test_rate_limits_leave_one_row_for_each_source_and_minute(make_server: MakeServer) -> None:

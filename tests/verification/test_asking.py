@@ -55,6 +55,7 @@ def test_what_names_no_address_is_400(client: httpx.Client, path: str, body: obj
     assert client.post(path, json=body).status_code == 400
 
 
+@pytest.mark.in_memory
 @pytest.mark.rule("SU-6")
 def test_an_address_is_mailed_three_times_in_a_quarter_of_an_hour(make_server: MakeServer) -> None:
     server = make_server()

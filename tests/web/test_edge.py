@@ -112,6 +112,7 @@ def test_a_request_id_is_taken_over_from_a_trusted_proxy_only(make_edge: MakeEdg
             assert taken == given or re.fullmatch(r"[0-9a-f]{16}", taken)
 
 
+@pytest.mark.in_memory
 @pytest.mark.rule("HT-5")
 def test_pages_of_listed_origins_may_read_every_answer_and_no_others(make_edge: MakeEdge) -> None:
     server = make_edge(cors_origins=ORIGIN, rate_limit="on", rate_limit_per_address="20/60s")

@@ -63,6 +63,7 @@ def told(answer: httpx.Response) -> dict[str, tuple[int, int]]:
     return {name: (int(r), int(t)) for name, r, t in members}
 
 
+@pytest.mark.in_memory
 @pytest.mark.rule("RL-1")
 def test_over_the_limit_is_429_until_retry_after_and_then_served(server: Server) -> None:
     assert statuses(server, LIMIT) == [401] * LIMIT
@@ -77,6 +78,7 @@ def test_over_the_limit_is_429_until_retry_after_and_then_served(server: Server)
     assert statuses(server, LIMIT + 1) == [401] * LIMIT + [429]
 
 
+@pytest.mark.in_memory
 @pytest.mark.rule("RL-1")
 def test_no_stretch_of_the_window_serves_more_than_the_limit(server: Server) -> None:
     """Also not across the seam between two windows, where counters that are reset serve twice as many."""
@@ -90,6 +92,7 @@ def test_no_stretch_of_the_window_serves_more_than_the_limit(server: Server) -> 
     assert len(served) >= LIMIT * int(seconds / (WINDOW + 1)), "and nobody is refused for much longer than that needs"
 
 
+@pytest.mark.in_memory
 @pytest.mark.rule("RL-1")
 def test_refused_requests_do_not_count(server: Server) -> None:
     assert statuses(server, LIMIT * 4).count(401) == LIMIT
@@ -170,6 +173,7 @@ def test_the_limit_per_address_comes_before_the_token(server: Server) -> None:
     assert get(server, "/nowhere").status_code == 429
 
 
+@pytest.mark.in_memory
 @pytest.mark.rule("RL-1")
 def test_a_user_is_limited_over_all_sessions_and_addresses(limited: MakeLimited) -> None:
     with limited(rate_limit_per_address="100/minute", rate_limit_per_user="3/60s") as server, server.client() as client:
@@ -253,6 +257,7 @@ def test_neighbouring_ipv6_networks_are_two_sources(server: Server) -> None:
     assert statuses(server, 1, "2001:db8:0:2::1") == [401]
 
 
+@pytest.mark.in_memory
 @pytest.mark.rule("RL-2")
 def test_nobody_chooses_his_address_unless_a_trusted_proxy_says_so(limited: MakeLimited) -> None:
     for proxies in ("", "192.0.2.0/24"):
@@ -271,6 +276,7 @@ def test_several_forwarding_lines_are_read_as_one(server: Server) -> None:
     assert got == [401] * LIMIT + [429]
 
 
+@pytest.mark.in_memory
 def test_counters_take_bounded_memory(limited: MakeLimited, monkeypatch: pytest.MonkeyPatch) -> None:
     """The source longest unheard of is forgotten first."""
     monkeypatch.setattr("ostiary.counters.counting.SlidingWindows", partial(SlidingWindows, max_keys=3))
