@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from math import inf
 
 import pytest
 
 from ostiary.db.coalescer import PATIENCE_SECONDS, Coalescer
-from ostiary.db.database import Unreachable, waits_until
+from ostiary.db.database import Allowance, Unreachable, allowance
 
 
 class Doubler:
@@ -99,8 +98,13 @@ def test_a_caller_who_went_away_is_not_asked_for_and_disturbs_nobody() -> None:
 @pytest.mark.rule("FL-2")
 def test_nobody_waits_for_a_late_batch_longer_than_it_may_and_others_get_their_answers() -> None:
     async def impatient(ask: Coalescer[int, int], item: int) -> int:
-        waits_until.set(asyncio.get_running_loop().time() + 2 * PATIENCE_SECONDS)
-        return await ask(item)
+        allowed = Allowance()
+        allowed.left_seconds = 2 * PATIENCE_SECONDS
+        allowance.set(allowed)
+        try:
+            return await ask(item)
+        finally:
+            assert allowed.left_seconds <= 0, "it is used up"
 
     async def story() -> None:
         double = Doubler()
@@ -119,16 +123,16 @@ def test_nobody_waits_for_a_late_batch_longer_than_it_may_and_others_get_their_a
 
 
 def test_a_batch_is_not_bound_by_the_time_of_whoever_came_first() -> None:
-    seen: list[float] = []
+    seen: list[Allowance | None] = []
 
     async def look(items: list[int]) -> list[int]:
-        seen.append(waits_until.get())
+        seen.append(allowance.get())
         return items
 
     async def story() -> None:
-        waits_until.set(asyncio.get_running_loop().time() + 1)
+        allowance.set(Allowance())
         await Coalescer(look)(1)
-        assert waits_until.get() < inf
+        assert allowance.get() is not None
 
     asyncio.run(story())
-    assert seen == [inf]
+    assert seen == [None]

@@ -148,6 +148,22 @@ def test_a_database_that_is_away_signs_nobody_out(
     assert slowest_refusal(ledger) < SLACK * ANSWER_SECONDS
 
 
+@pytest.mark.rule("FL-2")
+def test_a_slow_body_leaves_a_request_its_time_for_the_database(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly() -> Iterator[bytes]:
+        yield b'{"language": '
+        time.sleep(2.5)
+        yield b'"de"}'
+
+    with server.client() as client:
+        person = signed_in(client)
+        monkeypatch.setattr("ostiary.db.database.REQUEST_LIMIT_SECONDS", 2.0)
+        headers = person.auth | {"Content-Type": "application/json"}
+        assert client.patch("/users/me/profile", content=slowly(), headers=headers).status_code == 200
+
+
 def ready_again(server: Server) -> float:
     began_at = time.monotonic()
     wait_until(lambda: probe(server, "/readyz") == 200)

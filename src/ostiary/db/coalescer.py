@@ -2,17 +2,16 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from math import inf
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from ostiary.clock import Clock
-from ostiary.db.database import Unreachable, waits_until
+from ostiary.db.database import Allowance, Unreachable, allowance
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-_Batch: TypeAlias = list[tuple[Item, asyncio.Future[Result], float]]
-"""What is asked, where it is answered, and until when the caller waits."""
+_Batch: TypeAlias = list[tuple[Item, asyncio.Future[Result], Allowance | None]]
+"""What is asked, where it is answered, and how long the caller may wait."""
 
 PATIENCE_SECONDS = 0.5
 """A batch that hangs with the database holds up all that wait behind it for so long and no longer."""
@@ -24,7 +23,7 @@ class Coalescer(Generic[Item, Result]):
     It adds no waiting of its own: a lone item leaves at once, and what arrives meanwhile leaves together when
     the batch before it is back. `run` answers one result for each item, in order; a result that is an exception
     is raised to that item's caller alone, so that one bad item spoils no other. A caller whose time is up
-    (`waits_until`) gets Unreachable, and the others their answer.
+    (`allowance`) gets Unreachable, and the others their answer.
     """
 
     def __init__(
@@ -47,7 +46,7 @@ class Coalescer(Generic[Item, Result]):
         """Answer one item's result, or raise its exception."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Result] = loop.create_future()
-        self._waiting.append((item, answer, waits_until.get()))
+        self._waiting.append((item, answer, allowance.get()))
         if not self._is_leaving:
             self._is_leaving = True
             loop.call_soon(self._leave)
@@ -73,10 +72,11 @@ class Coalescer(Generic[Item, Result]):
         self._is_leaving = False
 
     def _watch(self, batch: "_Batch[Item, Result]") -> None:
-        """Let nobody wait longer than it may. Only batches that are late are watched: the others cost no timers."""
-        for _, answer, until in batch:
-            if until < inf:
-                asyncio.get_running_loop().call_at(until, _give_up, answer)
+        """Let nobody wait longer than he may. Only batches that are late are watched: the others cost no timers."""
+        for _, answer, allowed in batch:
+            if allowed is not None:
+                left_seconds = allowed.left_seconds - PATIENCE_SECONDS
+                asyncio.get_running_loop().call_later(left_seconds, _give_up, answer, allowed)
 
     def _next_batch(self) -> "_Batch[Item, Result]":
         """Answer the first of those that wait; empty when nobody does."""
@@ -95,15 +95,20 @@ class Coalescer(Generic[Item, Result]):
         answering.add_done_callback(self._in_flight.discard)
 
     async def _answer(self, batch: "_Batch[Item, Result]") -> None:
-        waits_until.set(inf)  # this task was begun by whoever came first, and is everybody's
+        allowance.set(None)  # this task was begun by whoever came first, and is everybody's
+        clock = asyncio.get_running_loop().time
+        began_at = clock()
         results: Sequence[Result | Exception]
         try:
             results = await self._run([item for item, *_ in batch])
         except Exception as error:  # noqa: BLE001 - handed to every caller of the batch, who each handle it
             results = [error] * len(batch)
-        for (_, answer, _), result in zip(batch, results, strict=True):
+        took = clock() - began_at
+        for (_, answer, allowed), result in zip(batch, results, strict=True):
             if answer.done():
                 continue
+            if allowed is not None and took > PATIENCE_SECONDS:
+                allowed.left_seconds -= took
             if isinstance(result, Exception):
                 answer.set_exception(result)
             else:
@@ -113,8 +118,9 @@ class Coalescer(Generic[Item, Result]):
             self._leave()
 
 
-def _give_up(answer: "asyncio.Future[Any]") -> None:
+def _give_up(answer: "asyncio.Future[Any]", allowed: Allowance) -> None:
     if not answer.done():
+        allowed.left_seconds = 0.0
         answer.set_exception(Unreachable(reason="no answer within the time of a request"))
 
 

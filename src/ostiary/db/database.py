@@ -1,9 +1,9 @@
 """What both engines offer, and the one refusal that both can make."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from contextvars import ContextVar
-from math import inf
 from typing import Concatenate, ParamSpec, Protocol, TypeVar
 
 from sqlalchemy import Connection
@@ -15,16 +15,34 @@ from ostiary.problems import Unavailable
 P = ParamSpec("P")
 T = TypeVar("T")
 
-REQUEST_LIMIT_SECONDS = 4.25
+REQUEST_LIMIT_SECONDS = 4.0
 """For all that one request asks of the database: many answers, each just in time, would add up (FL-2)."""
 
-waits_until: ContextVar[float] = ContextVar("waits_until", default=inf)
-"""By the event loop's clock: until then whoever is at work here may wait for the database."""
+
+class Allowance:
+    """How long a request may still wait for the database. What else takes its time, such as a slow body, is free."""
+
+    __slots__ = ("left_seconds",)
+
+    def __init__(self) -> None:
+        self.left_seconds = REQUEST_LIMIT_SECONDS
 
 
-def limit_waiting() -> None:
-    """Begin the time that the request at hand may wait for the database."""
-    waits_until.set(asyncio.get_running_loop().time() + REQUEST_LIMIT_SECONDS)
+allowance: ContextVar[Allowance | None] = ContextVar("allowance", default=None)
+"""Of the request that is being answered here; None elsewhere."""
+
+
+@asynccontextmanager
+async def time_limit(seconds: float) -> AsyncIterator[None]:
+    """Raise TimeoutError when the block takes longer than this, or than the request at hand may still wait."""
+    request, clock = allowance.get(), asyncio.get_running_loop().time
+    began_at = clock()
+    try:
+        async with asyncio.timeout(seconds if request is None else min(seconds, request.left_seconds)):
+            yield
+    finally:
+        if request is not None:
+            request.left_seconds -= clock() - began_at
 
 
 class Unreachable(Unavailable):

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from sqlalchemy.pool import PoolProxiedConnection, QueuePool
 from sqlalchemy.util import greenlet_spawn
 
-from ostiary.db.database import Unreachable, waits_until
+from ostiary.db.database import Unreachable, time_limit
 from ostiary.db.figures import Figures
 from ostiary.db.flows import isolation_of
 from ostiary.db.hot import Lookup, Row
@@ -239,8 +239,7 @@ class PostgresDatabase:
         """Try until it works, PostgreSQL gives a final answer, or time is up."""
         wants_turn = False
         try:
-            until = min(asyncio.get_running_loop().time() + TIME_LIMIT_SECONDS, waits_until.get())
-            async with self._counted(), asyncio.timeout_at(until):
+            async with self._counted(), time_limit(TIME_LIMIT_SECONDS):
                 for tries_left in reversed(range(TRIES)):
                     try:
                         return await (self._attempt_in_turn(attempt) if wants_turn else attempt())

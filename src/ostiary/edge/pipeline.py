@@ -17,7 +17,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ostiary.clock import Clock
-from ostiary.db.database import limit_waiting
+from ostiary.db.database import Allowance, allowance
 from ostiary.edge.cors import CORS
 from ostiary.edge.exchange import REFUSAL, sent_whole
 from ostiary.edge.headers import SecurityHeaders, rate_limit_headers
@@ -75,7 +75,7 @@ class Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        limit_waiting()
+        allowance.set(Allowance())
         started_at, figures = self._clock.monotonic(), self._figures
         if figures is not None:
             figures.in_flight += 1
