@@ -5,6 +5,7 @@ import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from statistics import median
 
 import pytest
 
@@ -37,7 +38,7 @@ def test_a_killed_server_loses_nothing_and_revives_nothing(
     with process.client() as client:
         banned = signed_in(client)
     ledger = Ledger(lambda: process.url, pause_seconds=0, late_seconds=0, replay_window_seconds=60)
-    slowest = 0.0
+    ready: list[float] = []
     for number in figures.times(2, long=200):
         with ledger:
             if number % 10 == 0:
@@ -47,7 +48,7 @@ def test_a_killed_server_loses_nothing_and_revives_nothing(
                 write(settings, deactivate_user, banned.id, origin=OPERATOR, now=SystemClock().now())
             process.kill()
         assert_intact(settings)
-        slowest = max(slowest, start_in_time(process))
+        ready.append(start_in_time(process))
         found = ledger.check()
         assert found.is_clean, f"round {number}\n{found}"
     with process.client() as client:
@@ -57,7 +58,8 @@ def test_a_killed_server_loses_nothing_and_revives_nothing(
     figures["acts without an answer"] = ledger.found.unanswered
     figures.at_most("acknowledged and lost", len(ledger.found.lost), 0)
     figures.at_most("spent or ended, and taken again", len(ledger.found.revived), 0)
-    figures.at_most("ready again, s", slowest, READY_SECONDS)
+    figures["ready again, half of the times within, s"] = median(ready)
+    figures.at_most("ready again, s", max(ready), READY_SECONDS)
     assert not ledger.found.server_errors
     assert not ledger.found.late_retries
 
