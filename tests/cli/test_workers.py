@@ -1,6 +1,5 @@
 """`ostiary serve --workers 2`: several processes on one port, and who looks after them."""
 
-import json
 import os
 import re
 import signal
@@ -15,8 +14,10 @@ import pytest
 
 from tests.api_keys.keys import made_key
 from tests.cli.command import Installation
+from tests.cli.workers import is_running, workers_of
 from tests.conftest import engines
 from tests.ledger import Ledger
+from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
 from tests.people import log_in, signed_in
 from tests.server import Process
@@ -50,18 +51,6 @@ def commands(place: Path, database_url: str, **environment: str) -> Installation
 def process(database_url: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
     with two_workers(tmp_path_factory.mktemp("workers"), database_url) as process:
         yield process
-
-
-def workers_of(process: Process) -> list[int]:
-    """The workers that were started, in order."""
-    lines = [line for line in process.log.read_text().splitlines() if "worker_started" in line]
-    return [int(json.loads(line)["pid"]) for line in lines]
-
-
-def is_running(pid: int) -> bool:
-    with suppress(OSError):
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    return False
 
 
 def on_any(process: Process, ask: Callable[[httpx.Client], bool]) -> list[bool]:
@@ -211,11 +200,11 @@ def test_told_twice_they_end_at_once(database_url: str, tmp_path: Path) -> None:
 
 
 def test_a_worker_that_cannot_start_is_said_in_one_line(database_url: str, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        place = commands(tmp_path / "data", database_url, OSTIARY_METRICS_PORT=str(port - 1))
+    port = free_port(in_a_row=2)
+    place = commands(tmp_path / "data", database_url, OSTIARY_METRICS_PORT=str(port))
+    with socket.create_server(("127.0.0.1", port + 1)):
         ended = place.run("serve", "--workers", "2", "--port", "0")
     assert ended.code == 3
     assert ended.out == ""
     last = ended.err.splitlines()[-1]
-    assert re.fullmatch(rf"ostiary: cannot serve metrics on 127.0.0.1 port {port}: .*", last), ended.err
+    assert re.fullmatch(rf"ostiary: cannot serve metrics on 127.0.0.1 port {port + 1}: .*", last), ended.err

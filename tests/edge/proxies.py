@@ -13,6 +13,7 @@ from typing import Self
 import pytest
 
 from tests.parts.debian import installed
+from tests.parts.ports import free_port
 
 FILES = Path(__file__).parents[2] / "deploy" / "proxies"
 HOST = "id.example.com"
@@ -120,12 +121,6 @@ class Proxy:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(10)
-
-
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as taken:
-        port: int = taken.getsockname()[1]
-    return port
 
 
 def listens(port: int) -> bool:

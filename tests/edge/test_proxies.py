@@ -15,7 +15,8 @@ import pytest
 import yaml
 
 from tests.conftest import settings_for_tests
-from tests.edge.proxies import FILES, HOST, Proxy, free_port
+from tests.edge.proxies import FILES, HOST, Proxy
+from tests.parts.ports import free_port
 from tests.parts.smtp import Authority
 from tests.server import Server
 

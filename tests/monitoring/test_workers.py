@@ -3,32 +3,20 @@
 import os
 import re
 import signal
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
 import httpx
 
+from tests.cli.workers import is_running, workers_of
 from tests.conftest import engines
 from tests.monitoring.scraping import Scraped
+from tests.parts.ports import free_port
 from tests.parts.postgres import Postgres
 from tests.server import Process
 from tests.sessions.waiting import wait_until
 
 REQUESTS = 12
-
-
-def two_free_ports() -> tuple[int, int]:
-    """Two ports, one after the other."""
-    for _ in range(100):
-        with socket.create_server(("127.0.0.1", 0)) as first:
-            port = int(first.getsockname()[1])
-            try:
-                with socket.create_server(("127.0.0.1", port + 1)):
-                    return port, port + 1
-            except OSError:
-                continue
-    raise AssertionError("no two ports are free")
 
 
 def pages(ports: tuple[int, int]) -> list[Scraped]:
@@ -53,7 +41,8 @@ def count_workers(process: Process) -> int:
 def test_every_worker_tells_of_itself_on_a_port_of_its_own(
     postgres_servers: Callable[[str], Postgres], tmp_path: Path
 ) -> None:
-    ports = two_free_ports()
+    port = free_port(in_a_row=2)
+    ports = port, port + 1
     url = postgres_servers(engines()[1].removeprefix("postgresql-")).create_database()
     environment = {"OSTIARY_DATABASE_URL": url, "OSTIARY_METRICS_PORT": str(ports[0]), "OSTIARY_RATE_LIMIT": "off"}
     with Process(tmp_path / "data", "--workers", "2", environment=environment) as process:
@@ -61,8 +50,10 @@ def test_every_worker_tells_of_itself_on_a_port_of_its_own(
         assert sum(counted(ports)) == REQUESTS
         assert max(page.value("ostiary_users") for page in pages(ports)) == 0
         started = [page.value("process_start_time_seconds") for page in pages(ports)]
+        before = workers_of(process)
         os.kill(process.pid, signal.SIGHUP)
         wait_until(lambda: count_workers(process) == 4)
-        wait_until(lambda: not set(started) & {page.value("process_start_time_seconds") for page in pages(ports)})
+        wait_until(lambda: not any(map(is_running, before)))  # they serve to the end, and tell of it no more
+        assert not set(started) & {page.value("process_start_time_seconds") for page in pages(ports)}
         ask(process)
         assert sum(counted(ports)) == REQUESTS

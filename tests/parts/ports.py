@@ -2,16 +2,20 @@
 
 import secrets
 import socket
-from contextlib import suppress
+from contextlib import ExitStack
 
 # Below the range that the kernel takes for outgoing connections, so that a stopped server finds its port free again.
 PORTS = range(20_000, 32_000)
 
 
-def free_port() -> int:
-    """Find a port nobody listens on; not with `random`, which is seeded alike in all pytest workers."""
+def free_port(in_a_row: int = 1) -> int:
+    """Find a port nobody listens on, the first of so many; not with `random`, seeded alike in all pytest workers."""
     while True:
-        port = secrets.choice(PORTS)
-        with socket.socket() as attempt, suppress(OSError):
-            attempt.bind(("127.0.0.1", port))
-            return port
+        first = secrets.choice(PORTS)
+        with ExitStack() as stack:
+            try:
+                for port in range(first, first + in_a_row):
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return first

@@ -4,7 +4,6 @@ Whoever reads a copy of the database or a page of metrics can become nobody.
 """
 
 import secrets
-import socket
 from collections.abc import Iterator
 from email.message import EmailMessage
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 from ostiary.settings import Settings
 from tests.conftest import MakeServer
 from tests.mails import opened
+from tests.parts.ports import free_port
 from tests.parts.smtp import MailServer
 from tests.people import Person, bearer, log_in, newcomer, refresh
 from tests.server import Server
@@ -38,11 +38,6 @@ def everything_stored(settings: Settings) -> bytes:
 
 def files_of(directory: Path) -> Iterator[Path]:
     return (path for path in directory.rglob("*") if path.is_file() and path.name != "secret.key")
-
-
-def port_without_a_server() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
 
 
 def live(api: httpx.Client, canaries: Canaries) -> Person:
@@ -84,7 +79,7 @@ def count_outbox(server: Server) -> int:
 
 @pytest.mark.rule("LA-2", "TK-8", "SU-4", "SK-3")
 def test_no_secret_rests_in_any_store_or_metric(make_server: MakeServer) -> None:
-    canaries, port = Canaries(), port_without_a_server()
+    canaries, port = Canaries(), free_port()
     metrics_token = canaries.token(secrets.token_hex(32))
     server = make_server(mail_url=f"smtp://127.0.0.1:{port}", metrics_token=metrics_token)
     canaries.found.add(server.settings.secret_key_file.read_text().strip())
