@@ -74,6 +74,7 @@ def test_what_a_scope_is_worth_is_judged_at_each_use(server: Server, client: htt
 @pytest.mark.rule("AK-1", "AD-4")
 def test_a_key_does_what_both_its_scopes_and_its_owners_roles_permit(server: Server, client: httpx.Client) -> None:
     owner, tag = signed_in(client), secrets.token_hex(4)
+    signed_in(client)
     plant_role(server, f"reader-{tag}", "users:read", "audit:read")
     plant_role(server, f"writer-{tag}", "keys:write")
     plant_holder(server, owner.id, f"reader-{tag}", f"writer-{tag}")
