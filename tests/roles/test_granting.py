@@ -9,7 +9,7 @@ from ostiary.roles.granting import MAX_NAMES_LENGTH, MAX_ROLES_PER_USER
 from ostiary.users.accounts import delete_user, set_active
 from tests.audit.inside import Recorded
 from tests.conftest import MakeServer
-from tests.mails import mail_to
+from tests.mails import mail_to, told
 from tests.people import Person, sign_up, signed_in
 from tests.roles.acting import (
     EXCEEDED,
@@ -199,9 +199,11 @@ def test_a_user_is_told_which_roles_he_has_and_by_whom(server: Server, client: h
     make(client, root, "told", "users:read")
     for _ in range(2):
         assert give(client, root, person.id, "told").status_code == 204
+    assert told(server.settings, person.email).count("roles_changed") == 1
     given = mail_to(server.settings, person.email, "roles_changed").text
     assert "told" in given
     assert root.user["username"] in given
     assert take(client, root, person.id, "told").status_code == 204
+    assert told(server.settings, person.email).count("roles_changed") == 2
     taken = mail_to(server.settings, person.email, "roles_changed", number=2).text
     assert "told" not in taken
