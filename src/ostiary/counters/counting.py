@@ -182,7 +182,7 @@ class Counters:
 
     def _note_speed(self, store: Store, *, is_prompt: bool) -> None:
         now = asyncio.get_running_loop().time()
-        if is_prompt or not self._slow_lists:
+        if not self._slow_lists:
             self._slow_since = now
         self._slow_lists = 0 if is_prompt else self._slow_lists + 1
         if self._slow_lists >= SLOW_LISTS and now - self._slow_since >= SLOW_FOR_SECONDS:
@@ -300,7 +300,8 @@ async def _is_done(asking: "asyncio.Future[Any]", seconds: float) -> bool:
     A process that was held up itself may find both the answer and the end of its patience waiting. Then it is given a
     chance to read the answer, or being busy would look like a store that hangs.
     """
-    await asyncio.wait({asking}, timeout=seconds)
+    if not asking.done():  # else a wait would cost a turn of the event loop
+        await asyncio.wait({asking}, timeout=seconds)
     for _ in range(_TURNS):
         if asking.done():
             break
