@@ -119,7 +119,7 @@ def test_nobody_waits_for_a_late_batch_longer_than_it_may_and_others_get_their_a
         double.go.set()
         assert [await second, await fourth] == [4, 8]
 
-    asyncio.run(story())
+    asyncio.run(asyncio.wait_for(story(), 20))
 
 
 def test_a_batch_is_not_bound_by_the_time_of_whoever_came_first() -> None:

@@ -16,6 +16,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 import ostiary
 from ostiary.db import Database, Unreachable, read_committed
+from ostiary.db.database import Allowance, allowance
 from ostiary.db.flows import isolation_of
 from ostiary.login.signup import create, create_first_superuser
 from ostiary.problems import Problem
@@ -228,6 +229,29 @@ def test_postgres_runs_each_flow_as_isolated_as_it_asks(postgres_url: str, sqlit
             assert await database.write(look) == ("serializable", "off")
             assert await database.write(look_relaxed) == ("read committed", "off")
             assert await database.read(look) == ("repeatable read", "on")
+
+    on_database(settings, story)
+
+
+@pytest.mark.rule("FL-2")
+def test_postgres_gives_all_that_one_request_asks_a_limit_together(
+    postgres_url: str, sqlite_settings: Settings
+) -> None:
+    settings = sqlite_settings.model_copy(update={"database_url": postgres_url})
+
+    def dawdle(connection: Connection) -> None:
+        connection.execute(text("SELECT pg_sleep(1)"))
+
+    async def story(database: Database) -> None:
+        allowance.set(allowed := Allowance())
+        allowed.left_seconds = 2.5
+        await database.read(dawdle)
+        await asyncio.sleep(1)  # what else takes its time is free
+        await database.write(dawdle)
+        with pytest.raises(Unreachable):
+            await database.write(dawdle)
+        allowance.set(None)
+        await database.write(dawdle)
 
     on_database(settings, story)
 
