@@ -193,6 +193,8 @@ class Postgres:
         """
         name = f"test_{secrets.token_hex(6)}"
         copied = f'TEMPLATE "{_database_name(template)}"' if template else ""
+        if template and self._in_memory and int(self.binaries.major) >= 15:
+            copied += " STRATEGY FILE_COPY"  # twice as quick, where syncing takes no time
         self._execute(f'CREATE DATABASE "{name}" {copied}')
         return self.url(name)
 
