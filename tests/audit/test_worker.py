@@ -36,7 +36,7 @@ def test_rows_are_sealed_within_a_second(server: Server, client: httpx.Client) -
         sign_up(client)
         started_at = time.monotonic()
         wait_until(lambda: unplaced(server.settings) == 0)
-        assert time.monotonic() - started_at < 2, "a second, and what looking takes on a busy machine"
+        assert time.monotonic() - started_at < 5, "a second, five times as long on a busy machine"
 
 
 @pytest.mark.rule("LA-3")
@@ -82,6 +82,17 @@ def test_checkpoints_are_signed_once_a_minute_where_something_happens(make_serve
     server.clock.advance(seconds=61)
     server.__exit__()
     assert len(checkpoints(server.settings)) == 2, "and none where nothing has happened since"
+
+
+@pytest.mark.any_engine
+def test_the_first_checkpoint_waits_for_nothing_but_rows(make_server: MakeServer) -> None:
+    """Also where nobody has the lease, and rows are sealed when they are seen to wait for a second time."""
+    server = make_server(change=lambda app: setattr(app.upkeep_lease, "hold", never_mine))
+    wait_until(lambda: len(checkpoints(server.settings)) == 1)
+
+
+async def never_mine() -> bool:
+    return False
 
 
 def refused(settings: Settings, event: str) -> list[tuple[int | None, dict[str, Any]]]:

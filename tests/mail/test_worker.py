@@ -24,7 +24,7 @@ def test_a_mail_leaves_as_a_file_within_a_second_and_then_is_gone(server: Server
     mail_id = post(server, message, to=address, language="de")
     since = time.monotonic()
     mail = mail_to(server.settings, address)
-    assert time.monotonic() - since < 3
+    assert time.monotonic() - since < 5, "a second, five times as long on a busy machine"
     assert mail.subject == f"Neues Passwort für {server.settings.public_url.removeprefix('http://')} wählen"
     assert mail.letter["Message-ID"].startswith(f"<{mail_id}@")
     assert mail.url == f"{server.settings.public_url}/reset?token={message.token}"

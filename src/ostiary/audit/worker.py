@@ -110,13 +110,15 @@ class AuditWorker:
         self._seen_waiting = waiting
 
     async def _sign(self, *, is_last: bool) -> None:
-        """Sign a checkpoint where the head has moved, now and then."""
+        """Sign a checkpoint where the head has moved, now and then; the first one as soon as there is a head."""
         now = self._clock.now()
         if not is_last and self._checkpoint_at is not None and abs(now - self._checkpoint_at) < CHECKPOINT_EVERY:
             return
         stored = await self._db.read(stored_head)
+        if stored is None:
+            return
         self._checkpoint_at = now
-        if stored is None or stored.head.place == self._checkpoint_place:
+        if stored.head.place == self._checkpoint_place:
             return
         if not self._keys.holds_head(stored.head, stored.seal, stored.key):
             return  # what is not ours is not vouched for
