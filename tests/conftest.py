@@ -186,6 +186,14 @@ async def _upgrade(settings: Settings) -> None:
     await database.close()
 
 
+@pytest.fixture
+def all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let everybody wait for PostgreSQL for a minute: how fast this machine is must not decide who is sent away."""
+    monkeypatch.setattr("ostiary.db.postgres.TIME_LIMIT_SECONDS", 60.0)
+    monkeypatch.setattr("ostiary.db.postgres.IDLE_LIMIT", "60s")
+    monkeypatch.setattr("ostiary.db.database.REQUEST_LIMIT_SECONDS", 60.0)
+
+
 @pytest.fixture(scope="module")
 def server(new_place: NewPlace) -> Iterator[Server]:
     """A server that the tests of a module share: without request limits, its clock not to be moved."""

@@ -77,7 +77,8 @@ def traces(server: Server, person: Person) -> list[str]:
     for table, row in write(server.settings, everything):
         for column, value in row.items():
             text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
-            says = CANARY in text.lower() or NETWORK in text or text.startswith(f"{person.id}:")
+            says = CANARY in text.lower() or NETWORK in text
+            says |= isinstance(value, str) and value.startswith(f"{person.id}:")
             is_his = column in {"user_id", "actor_id"} and value == person.id and table not in SAFE_TABLES
             if says or is_his or text == f"user:{person.id}":
                 found.append(f"{table}.{column} = {text}")

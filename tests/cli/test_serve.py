@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import threading
 import time
+from functools import partial
 from typing import Any
 
 import httpx
@@ -12,10 +13,12 @@ import pytest
 
 from ostiary.login.signup import offer_setup
 from tests.cli.command import Installation
-from tests.conftest import MakeProcess, MakeServer
-from tests.people import log_in, newcomer, refresh, sign_up, signed_in
+from tests.conftest import MakeProcess, MakeServer, settings_for_tests
+from tests.login.inside import cheap_hashing
+from tests.people import log_in, newcomer, patiently, refresh, sign_up, signed_in
 from tests.server import Process, Server
 from tests.sessions.beside import rows, write
+from tests.sessions.waiting import wait_until
 
 SETUP_TOKEN = re.compile(r'"token": "([A-Za-z0-9_-]{22,})"')
 INVALID = {"detail": "This token is not valid (any more)", "code": "token_invalid"}
@@ -106,15 +109,17 @@ def test_setup_token_lives_an_hour(make_server: MakeServer) -> None:
 
 
 @pytest.mark.rule("AD-1", "D2")
+@pytest.mark.usefixtures("all_the_time")
 def test_setup_token_makes_one_superuser_however_many_try_at_once(make_server: MakeServer) -> None:
-    server = make_server()
+    server = make_server(change=cheap_hashing)
     token = write(server.settings, offer_setup, now=server.clock.now())
     assert token is not None
     statuses = []
 
     def attempt() -> None:
         with server.client() as client:
-            statuses.append(client.post("/setup", json=setup_body(token)).status_code)
+            answer = patiently(partial(client.post, "/setup", json=setup_body(token)))
+            statuses.append(answer.status_code)
 
     threads = [threading.Thread(target=attempt) for _ in range(8)]
     for thread in threads:
@@ -205,7 +210,9 @@ def test_told_to_stop_it_finishes_what_it_accepted(make_process: MakeProcess) ->
 
     waiting = threading.Thread(target=fail_to_log_in)
     waiting.start()
-    time.sleep(1.5)  # the failure is under way, and is answered three seconds after it came
+    settings = settings_for_tests(process.data_dir, process.database_url)
+    failed = "SELECT count(*) FROM audit_log WHERE event = 'login_failed'"
+    wait_until(lambda: rows(settings, failed) == [(1,)])  # it is answered three seconds after it came
     assert process.stop() == 0
     waiting.join(20)
     assert [answer.status_code for answer in answers] == [401]

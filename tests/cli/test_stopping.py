@@ -17,7 +17,7 @@ import pytest
 
 from tests.audit.inside import audit_rows
 from tests.conftest import MakeProcess, settings_for_tests
-from tests.people import Person, log_in, signed_in
+from tests.people import Person, log_in, sign_up, signed_in
 from tests.server import Process
 from tests.sessions.waiting import wait_until
 
@@ -112,9 +112,10 @@ def test_a_body_that_is_being_sent_may_be_finished(make_process: MakeProcess) ->
 @pytest.mark.any_engine
 @pytest.mark.rule("FL-6")
 def test_readiness_says_no_while_requests_are_still_taken(make_process: MakeProcess) -> None:
-    process = make_process(OSTIARY_SHUTDOWN_DELAY="3s")
+    process = make_process(OSTIARY_SHUTDOWN_DELAY="10s")
     seen: list[Any] = []
     with process.client() as client:
+        person = sign_up(client)
         assert client.get(f"{process.url}/readyz").status_code == 200
         ending = threading.Thread(target=lambda: seen.append(process.stop()))
         ending.start()
@@ -123,8 +124,8 @@ def test_readiness_says_no_while_requests_are_still_taken(make_process: MakeProc
         for path in (f"{process.url}/livez", "/health"):
             answer = client.get(path)
             assert (answer.status_code, answer.headers.get_list("connection")) == (200, ["close"])
-        assert signed_in(client).access_token
-    ending.join(30)
+        assert log_in(client, person).access_token
+    ending.join(60)
     assert seen == [0]
 
 

@@ -91,7 +91,7 @@ def test_a_change_of_keys_reaches_every_worker(process: Process, database_url: s
     assert all(on_any(process, lambda client: works(client, person.access_token))), "the old one is still good"
     assert installation.run("keys", "revoke", old, "--yes").code == 0
     wait_until(lambda: not any(on_any(process, lambda client: old in published(client))))
-    assert not any(on_any(process, lambda client: works(client, person.access_token)))
+    wait_until(lambda: not any(on_any(process, lambda client: works(client, person.access_token))))
 
 
 def test_connections_are_spread(process: Process) -> None:
@@ -121,7 +121,7 @@ def test_the_port_is_nobody_elses(process: Process, tmp_path: Path, database_url
 @pytest.mark.rule("FL-1")
 def test_workers_that_die_or_are_replaced_lose_nothing(process: Process) -> None:
     before = workers_of(process)[-2:]
-    with Ledger(lambda: process.url, people=4, seed=11) as ledger:
+    with Ledger(lambda: process.url, people=2, seed=11) as ledger:
         ledger.go_on()
         os.kill(before[0], signal.SIGKILL)
         ledger.go_on()
@@ -132,7 +132,7 @@ def test_workers_that_die_or_are_replaced_lose_nothing(process: Process) -> None
         wait_until(lambda: not any(map(is_running, after_death)))
         ledger.go_on()
     unanswered = [act for act in ledger.acts if act.status is None]
-    assert len(unanswered) <= 4, "what the killed one had in hand; nobody was refused a connection"
+    assert len(unanswered) <= 2, "what the killed one had in hand; nobody was refused a connection"
     assert [act for act in ledger.acts if act.status is not None and act.status >= 500] == []
     found = ledger.check()
     assert found.is_clean, found
@@ -151,10 +151,10 @@ def test_workers_end_without_their_supervisor(database_url: str, tmp_path: Path)
 IMPATIENT = """
 from ostiary.cli.main import main
 from ostiary.cli.serving import workers
-workers.SILENT_TICKS = 20
+workers.SILENT_TICKS = 50
 main()
 """
-"""The command, but a worker hangs after two seconds without a word."""
+"""The command, but a worker hangs after five seconds without a word."""
 
 
 def test_a_worker_that_hangs_is_replaced_and_wrong_settings_replace_none(database_url: str, tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_counting_goes_on_in_the_server_that_sentinels_choose() -> None:
         await until(lambda: "slaves=1" in sentinel.tell("INFO sentinel"))
         await until(lambda: "master_link_status:up" in replica.tell("INFO replication"))
         await until(lambda: "db1:keys=1" in replica.tell("INFO keyspace"))
+        sentinel.hurry()
         main.stop()
         assert (await count_patiently(store)).remaining == 3, "what had arrived there counts"
         assert "role:master" in replica.tell("INFO replication")

@@ -13,8 +13,8 @@ from tests.counters.hammering import be_patient, hammer, new_address, served
 from tests.sessions.beside import rows
 from tests.sessions.waiting import wait_until
 
-HALF_A_SECOND = 0.5
-SLACK = 5
+LONGEST_SECONDS = 20
+"""Half a second, and what fifty requests take on a busy machine. Who waits for the store waits for a minute."""
 
 
 @contextmanager
@@ -34,14 +34,11 @@ def store_away(nodes: Nodes, how: str) -> Iterator[list[Any]]:
 
 
 def serve_exactly_the_limit(nodes: Nodes) -> bool:
-    """Whether nodes that are together serve an address its limit; tried again where one of them lost the store."""
-    for _ in range(5):
-        wait_until(lambda: nodes.are_together)
-        before = nodes.fallbacks
-        number = served(hammer(nodes.servers, 3 * PER_ADDRESS, new_address()))
-        if nodes.fallbacks == before:
-            return number == PER_ADDRESS
-    pytest.fail("this machine is too busy: the store is away again and again")
+    """Whether nodes that are together serve an address its limit."""
+    wait_until(lambda: nodes.are_together)
+    with pytest.MonkeyPatch.context() as patch:
+        be_patient(patch)
+        return served(hammer(nodes.servers, 3 * PER_ADDRESS, new_address())) == PER_ADDRESS
 
 
 def events(lines: list[Any]) -> list[str]:
@@ -62,13 +59,16 @@ def test_while_the_store_is_stopped_each_node_limits_by_itself(nodes: Nodes) -> 
 def limits_alone_and_together_again(nodes: Nodes, how: str) -> None:
     address = new_address()
     assert serve_exactly_the_limit(nodes)
-    assert served(hammer(nodes.servers, 10, address)) == 10
+    with pytest.MonkeyPatch.context() as patch:
+        be_patient(patch)
+        assert served(hammer(nodes.servers, 10, address)) == 10
+    wait_until(lambda: nodes.are_together)
     before = nodes.fallbacks
     with store_away(nodes, how) as lines:
         for server in nodes.servers:
             began_at = time.monotonic()
             answers = hammer([server], PER_ADDRESS + 10, address)
-            assert time.monotonic() - began_at < SLACK * HALF_A_SECOND
+            assert time.monotonic() - began_at < LONGEST_SECONDS
             assert served(answers) == PER_ADDRESS - 5, "what it has served before counts"
             assert served(hammer([server], 3, new_address())) == 3
     assert all(number > past for number, past in zip(nodes.fallbacks, before, strict=True))

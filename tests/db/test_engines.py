@@ -40,6 +40,7 @@ class Kept(Problem):
 @pytest.fixture(autouse=True)
 def _tally(request: pytest.FixtureRequest) -> None:
     if "settings" in request.fixturenames:
+        request.getfixturevalue("all_the_time")
         settings: Settings = request.getfixturevalue("settings")
         on_database(settings, lambda database: database.migrate(tally.create))
 
@@ -243,11 +244,16 @@ def test_postgres_gives_all_that_one_request_asks_a_limit_together(
         connection.execute(text("SELECT pg_sleep(1)"))
 
     async def story(database: Database) -> None:
+        clock = asyncio.get_running_loop().time
         allowance.set(allowed := Allowance())
-        allowed.left_seconds = 2.5
-        await database.read(dawdle)
-        await asyncio.sleep(1)  # what else takes its time is free
-        await database.write(dawdle)
+        allowed.left_seconds, took = 60.0, 0.0
+        for ask in (database.read, database.write):
+            began_at = clock()
+            await ask(dawdle)
+            took += clock() - began_at
+            await asyncio.sleep(1)  # what else takes its time is free
+        assert 2 <= 60 - allowed.left_seconds <= took
+        allowed.left_seconds = 0.5
         with pytest.raises(Unreachable):
             await database.write(dawdle)
         allowance.set(None)

@@ -31,6 +31,20 @@ def arrivals(connection: Connection) -> int:
     return connection.execute(select(func.count()).select_from(ARRIVED)).scalar_one()
 
 
+async def until_commits_wait(url: str, superuser: asyncpg.Connection) -> None:
+    """Return when PostgreSQL heeds what it was told: commits until one of them waits."""
+    beside, commit, tries = await asyncpg.connect(url), None, 0
+    while not await superuser.fetchval("SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'SyncRep'"):
+        if commit is None or commit.done():
+            tries += 1
+            commit = asyncio.create_task(beside.execute(f"CREATE TABLE commit_{tries} ()"))
+        await asyncio.sleep(0.01)
+    assert commit is not None
+    beside.terminate()
+    await asyncio.wait([commit])
+    assert commit.exception() is not None
+
+
 @pytest.mark.rule("FL-1", "FL-2")
 def test_commit_that_waits_for_a_standby_is_seen_by_nobody_until_the_standby_has_it(postgres: Postgres) -> None:
     """Whoever gave up waiting for it is answered 503; cancelled, it would be finished, and a failover took it back."""
@@ -41,7 +55,7 @@ def test_commit_that_waits_for_a_standby_is_seen_by_nobody_until_the_standby_has
         await superuser.execute("ALTER SYSTEM SET synchronous_standby_names = 'nobody'")
         await superuser.execute("SELECT pg_reload_conf()")
         try:
-            await asyncio.sleep(0.5)
+            await until_commits_wait(url, superuser)
             with pytest.raises(Unreachable):
                 await database.write(arrive, 1)
             assert await beside.read(arrivals) == 0
@@ -49,7 +63,8 @@ def test_commit_that_waits_for_a_standby_is_seen_by_nobody_until_the_standby_has
             await superuser.execute("ALTER SYSTEM RESET synchronous_standby_names")
             await superuser.execute("SELECT pg_reload_conf()")
         await database.write(arrive, 2)  # which comes after the first in the log
-        assert await beside.read(arrivals) == 2
+        while await beside.read(arrivals) < 2:  # noqa: ASYNC110 - the one that waited is seen when it has woken
+            await asyncio.sleep(0.01)
 
     async def run() -> None:
         database, beside = PostgresDatabase(url), PostgresDatabase(url)

@@ -28,7 +28,7 @@ from tests.people import log_in, refresh, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.answers import session_of, tokens_in, works
 from tests.sessions.beside import rows, write
-from tests.sessions.waiting import wait_until
+from tests.sessions.waiting import has_done, wait_until
 from tests.upgrades.release import NEXT, become_next, revision, upgrade
 
 REBUILD = """
@@ -216,6 +216,7 @@ def test_sqlite_file_is_copied_before_an_upgrade(make_server: MakeServer, next_r
         person = signed_in(client)
     unfinished = ("user_count_changes", "mail_outbox", "audit_log WHERE place IS NULL")  # or it goes on meanwhile
     wait_until(lambda: all(rows(before.settings, f"SELECT count(*) FROM {what}") == [(0,)] for what in unfinished))
+    wait_until(lambda: has_done(before, "purge"))
     # The server still has the file open, and what it wrote is in the write-ahead log.
     next_release(REBUILD)
     kept = everything(before.settings)

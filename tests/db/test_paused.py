@@ -8,12 +8,14 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from asyncpg import LockNotAvailableError
 
 from tests.audit.inside import audit_rows
 from tests.conftest import settings_for_tests
 from tests.db.conftest import POSTGRES_VERSIONS
 from tests.people import sign_up
 from tests.server import Server, clean_environment
+from tests.sessions.beside import rows
 from tests.sessions.waiting import wait_until
 
 SEALER = """
@@ -45,8 +47,9 @@ def test_what_a_paused_server_has_locked_is_free_again(postgres_url: str, tmp_pa
         try:
             _, status = os.waitpid(child.pid, os.WUNTRACED)
             assert os.WIFSTOPPED(status)
+            with pytest.raises(LockNotAvailableError):
+                rows(settings, "SELECT 1 FROM audit_chain FOR UPDATE NOWAIT")  # the paused one has it
             sign_up(client)
-            assert None in [row.place for row in audit_rows(settings)], "the paused one has the head"
             wait_until(lambda: [row.place for row in audit_rows(settings)].count(None) == 0)
             child.send_signal(signal.SIGCONT)
             _, error = child.communicate(timeout=30)

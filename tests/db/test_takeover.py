@@ -27,11 +27,11 @@ import sys
 from ostiary.app import create_app
 from ostiary.cli.main import main
 from ostiary.db.leases import Lease
-Lease.__init__.__kwdefaults__["length_seconds"] = 1.5
-create_app.__kwdefaults__["upkeep_every_seconds"] = 0.5
+Lease.__init__.__kwdefaults__["length_seconds"] = 5.0
+create_app.__kwdefaults__["upkeep_every_seconds"] = 1.0
 main()
 """
-"""The command, ten times as fast to take over: nobody wants to wait for half a minute."""
+"""The command, three times as fast to take over: nobody wants to wait for half a minute."""
 
 
 class Node(Process):

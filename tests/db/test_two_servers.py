@@ -12,10 +12,13 @@ import pytest
 from ostiary.db.schema import HEAD
 from ostiary.login.signup import offer_setup
 from tests.conftest import settings_for_tests
-from tests.people import bearer, log_in, newcomer, refresh, sign_up, signed_in
+from tests.login.inside import cheap_hashing
+from tests.people import bearer, log_in, newcomer, patiently, refresh, sign_up, signed_in
 from tests.server import Process, Server
 from tests.sessions.answers import assert_refused, at_once, tokens_in, works
 from tests.sessions.beside import rows, write
+
+pytestmark = pytest.mark.usefixtures("all_the_time")
 
 SECRET = "f3b1c9e07a5d4862b9e4d17c60a8f25e"
 PUBLIC_URL = "http://127.0.0.1:8000"
@@ -31,7 +34,8 @@ def several(postgres_url: str, tmp_path: Path) -> Iterator[Several]:
         def start(number: int, **options: Any) -> list[Server]:
             options = {"secret_key": SECRET, "public_url": PUBLIC_URL} | options
             servers = [
-                Server(settings_for_tests(tmp_path / f"{count}", postgres_url, **options)) for count in range(number)
+                Server(settings_for_tests(tmp_path / f"{count}", postgres_url, **options), change=cheap_hashing)
+                for count in range(number)
             ]
             return at_once([partial(stack.enter_context, server) for server in servers])
 
@@ -144,7 +148,8 @@ def test_one_setup_token_on_two_servers_at_once_makes_one_superuser(several: Sev
     with servers[0].client() as first, servers[1].client() as second:
         bodies = [newcomer(token=token) for _ in range(10)]
         calls = [
-            partial(client.post, "/setup", json=body) for client, body in zip((first, second) * 5, bodies, strict=True)
+            partial(patiently, partial(client.post, "/setup", json=body))
+            for client, body in zip((first, second) * 5, bodies, strict=True)
         ]
         assert sorted(answer.status_code for answer in at_once(calls)) == [201] + [400] * 9
     assert rows(servers[0].settings, "SELECT count(*) FROM users") == [(1,)]

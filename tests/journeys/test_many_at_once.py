@@ -14,8 +14,6 @@ import pytest
 
 from ostiary.context import App
 from ostiary.db import Unreachable
-from ostiary.db.database import REQUEST_LIMIT_SECONDS
-from ostiary.db.postgres import TIME_LIMIT_SECONDS
 from ostiary.login.signup import offer_setup
 from tests.conftest import MakeServer
 from tests.login.inside import cheap_hashing
@@ -45,13 +43,6 @@ class Seen:
                 raise
 
         app.db.write = watched  # type: ignore[method-assign]
-
-
-@pytest.fixture
-def all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let writers wait for PostgreSQL five times as long: how fast this machine is must not decide who is sent away."""
-    monkeypatch.setattr("ostiary.db.postgres.TIME_LIMIT_SECONDS", 5 * TIME_LIMIT_SECONDS)
-    monkeypatch.setattr("ostiary.db.database.REQUEST_LIMIT_SECONDS", 5 * REQUEST_LIMIT_SECONDS)
 
 
 def post_all(client: httpx.Client, path: str, bodies: list[dict[str, Any]]) -> list[httpx.Response]:
