@@ -54,6 +54,10 @@ ON_THE_OLDEST_TOO = ("tests.db.", "tests.journeys.", "tests.sessions.test_races"
 """What also runs on the oldest PostgreSQL at hand: the database's own tests, and the busiest statements."""
 
 
+ABOUT_LIMITS = ("tests.db.", "tests.faults.", "tests.health.", "tests.cluster.")
+"""What is about how long somebody waits for the database."""
+
+
 @functools.cache
 def engines() -> list[str]:
     """SQLite, and PostgreSQL in the newest and the oldest version that can be had here."""
@@ -186,9 +190,17 @@ async def _upgrade(settings: Settings) -> None:
     await database.close()
 
 
+@pytest.fixture(autouse=True)
+def _patience(request: pytest.FixtureRequest) -> None:
+    """Let nobody be sent away for how fast this machine is, except where limits on waiting are what is looked at."""
+    if not request.module.__name__.startswith(ABOUT_LIMITS):
+        request.getfixturevalue("all_the_time")
+
+
 @pytest.fixture
 def all_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let everybody wait for PostgreSQL for a minute: how fast this machine is must not decide who is sent away."""
+    """Let everybody wait for PostgreSQL for a minute."""
+    monkeypatch.setattr("ostiary.db.postgres.CONNECT_TIMEOUT_SECONDS", 30.0)
     monkeypatch.setattr("ostiary.db.postgres.TIME_LIMIT_SECONDS", 60.0)
     monkeypatch.setattr("ostiary.db.postgres.IDLE_LIMIT", "60s")
     monkeypatch.setattr("ostiary.db.database.REQUEST_LIMIT_SECONDS", 60.0)

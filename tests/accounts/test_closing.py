@@ -55,7 +55,6 @@ def test_refreshing_does_not_count_as_authenticating_and_authenticating_again_do
     assert client.delete("/users/me", headers=auth).status_code == 204
 
 
-@pytest.mark.usefixtures("all_the_time")
 @pytest.mark.rule("AD-4")
 def test_the_last_superuser_stays_also_when_all_of_them_go_at_once(make_server: MakeServer) -> None:
     server = make_server()

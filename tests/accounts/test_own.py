@@ -193,7 +193,6 @@ def test_a_username_that_cannot_be_is_refused(client: httpx.Client, members: dic
     assert client.get("/users/me", headers=person.auth).json() == person.user
 
 
-@pytest.mark.usefixtures("all_the_time")
 @pytest.mark.rule("SU-1")
 def test_of_many_who_want_one_username_at_once_one_gets_it(client: httpx.Client) -> None:
     people = [signed_in(client) for _ in range(6)]

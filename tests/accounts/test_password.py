@@ -101,7 +101,6 @@ def test_what_is_no_change_of_a_password_is_refused(client: httpx.Client, body: 
     assert logs_in(client, person, person.password)
 
 
-@pytest.mark.usefixtures("all_the_time")
 @pytest.mark.rule("PW-7", "D2")
 def test_of_two_sessions_that_change_it_at_once_one_wins_and_ends_the_other(
     server: Server, client: httpx.Client

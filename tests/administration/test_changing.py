@@ -106,7 +106,6 @@ def test_a_username_that_somebody_has_is_refused(server: Server, client: httpx.C
     assert state_of(server, person.id) == (person.user["username"], True, False)
 
 
-@pytest.mark.usefixtures("all_the_time")
 @pytest.mark.rule("SU-1")
 def test_of_many_who_are_given_one_name_at_once_one_gets_it(client: httpx.Client, admin: Person) -> None:
     people = [sign_up(client) for _ in range(4)]
@@ -248,7 +247,6 @@ def test_the_last_active_superuser_stays_one(make_server: MakeServer) -> None:
         assert patch(client, admin, admin.id, is_superuser=False).json()["is_superuser"] is False
 
 
-@pytest.mark.usefixtures("all_the_time")
 @pytest.mark.rule("AD-4")
 def test_superusers_who_remove_each_other_at_once_leave_one(make_server: MakeServer) -> None:
     """Whoever loses is told that he may not any more, is nobody any more, or that he is the last."""

@@ -12,8 +12,6 @@ from tests.server import Server
 from tests.sessions.answers import assert_refused, at_once
 from tests.sessions.beside import rows, write
 
-pytestmark = pytest.mark.usefixtures("all_the_time")
-
 
 @pytest.mark.rule("AK-1")
 def test_the_last_place_is_given_to_one_of_many(server: Server, client: httpx.Client) -> None:

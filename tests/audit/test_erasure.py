@@ -170,7 +170,6 @@ def test_closing_an_account_takes_its_addresses_out_of_the_log(server: Server, c
     assert {row.address for row in audit_rows(server.settings, about=other.id)} == {"127.0.0.1"}
 
 
-@pytest.mark.usefixtures("all_the_time")
 def test_accounts_closed_at_once_are_all_closed(server: Server, client: httpx.Client) -> None:
     people = [signed_in(client) for _ in range(12)]
     with ThreadPoolExecutor(len(people)) as pool:

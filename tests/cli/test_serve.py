@@ -109,7 +109,6 @@ def test_setup_token_lives_an_hour(make_server: MakeServer) -> None:
 
 
 @pytest.mark.rule("AD-1", "D2")
-@pytest.mark.usefixtures("all_the_time")
 def test_setup_token_makes_one_superuser_however_many_try_at_once(make_server: MakeServer) -> None:
     server = make_server(change=cheap_hashing)
     token = write(server.settings, offer_setup, now=server.clock.now())

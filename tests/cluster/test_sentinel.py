@@ -9,7 +9,7 @@ import pytest
 
 from tests.conftest import settings_for_tests
 from tests.counters.conftest import PER_ADDRESS
-from tests.counters.hammering import hammer, new_address, served
+from tests.counters.hammering import be_patient, hammer, new_address, served
 from tests.faults.figures import Figures
 from tests.parts.postgres import Postgres, available
 from tests.parts.sentinels import Sentinels
@@ -46,20 +46,25 @@ def servers(
 @pytest.mark.timeout(180)
 @pytest.mark.rule("RL-3")
 def test_limits_hold_while_another_valkey_becomes_primary(
-    sentinels: Sentinels, servers: list[Server], figures: Figures
+    sentinels: Sentinels, servers: list[Server], figures: Figures, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     figures.fault = "the Valkey that counts requests is killed, and Sentinels make its replica primary"
 
     def are_together() -> bool:
         return all(server.app.counters.is_shared for server in servers)
 
+    def serve_exactly_the_limit() -> bool:
+        with monkeypatch.context() as patch:
+            be_patient(patch)
+            return served(hammer(servers, 3 * PER_ADDRESS, new_address())) == PER_ADDRESS
+
     wait_until(are_together)
-    assert served(hammer(servers, 3 * PER_ADDRESS, new_address())) == PER_ADDRESS
+    assert serve_exactly_the_limit()
     sentinels.kill_primary()
     killed_at = time.monotonic()
     for server in servers:
         assert served(hammer([server], PER_ADDRESS + 10, new_address())) == PER_ADDRESS
     wait_until(are_together)
     figures.at_most("counted together again, s", time.monotonic() - killed_at, RECOVERY_SECONDS)
-    assert served(hammer(servers, 3 * PER_ADDRESS, new_address())) == PER_ADDRESS
+    assert serve_exactly_the_limit()
     assert sentinels.keys() > 0

@@ -131,6 +131,9 @@ def test_who_does_not_read_is_dropped_and_holds_little(hasty: Server) -> None:
     """Requests go on being sent until the server stops reading them; then nothing more is kept."""
     protocols: set[Any] = hasty._uvicorn.server_state.connections
     asked = b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n"
+    with connected(hasty) as connection:
+        connection.sendall(asked)  # which is written down when it is first asked for
+        assert connection.recv(65536)
     with slow_reader(hasty) as connection, structlog.testing.capture_logs() as lines:
         began_at = time.monotonic()
         most_unsent = most_queued = 0
@@ -155,13 +158,14 @@ def test_who_does_not_read_is_dropped_and_holds_little(hasty: Server) -> None:
 
 
 @pytest.mark.rule("IN-1")
-def test_who_reads_slowly_but_reads_is_served(hasty: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_who_reads_slowly_but_reads_is_served(make_edge: MakeEdge, monkeypatch: pytest.MonkeyPatch) -> None:
+    server = make_edge(limits=replace(HASTY, reader_seconds=2.0), api_docs="on")
     monkeypatch.setattr(connections, "LEAST_READ_BYTES", 1024)
     asset = next(line for line in asset_paths() if line.endswith("bundle.js"))
-    with slow_reader(hasty) as connection:
+    with slow_reader(server) as connection:
         connection.sendall(b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n" % asset.encode())
         received, began_at = b"", time.monotonic()
-        while time.monotonic() < began_at + 4 * HASTY.reader_seconds:
+        while time.monotonic() < began_at + 2 * 2.0:
             received += connection.recv(16384)
             time.sleep(0.02)
         received += until_closed(connection)
@@ -275,7 +279,7 @@ class TestTooMany:
 
 class TestTheEnd:
     def test_a_request_that_is_under_way_when_the_server_stops_is_answered(self, make_edge: MakeEdge) -> None:
-        server = make_edge(limits=Limits(parting_seconds=2))
+        server = make_edge(limits=Limits(parting_seconds=10))
         with connected(server) as used, connected(server) as unused, connected(server) as silent:
             used.sendall(GET)
             assert Answer.read_from(used.recv(65536))[0].status == 200

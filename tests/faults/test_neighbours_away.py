@@ -4,6 +4,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from statistics import median
 from typing import NamedTuple
 
 import pytest
@@ -156,7 +157,7 @@ def test_logins_do_not_notice(
     figures["p99 of logins meanwhile, ms"] = 1000 * found.p99("log_in")
     figures.at_most("times as slow", found.p99("log_in") / as_ever.p99("log_in"), SLOWER_AT_MOST)
     assert failures == 0, found
-    assert found.p99("log_in") < max(SLACK * as_ever.p99("log_in"), 2.0)
+    assert median(found.latencies["log_in"]) < max(SLACK * median(as_ever.latencies["log_in"]), 1.0)
 
 
 @pytest.mark.rule("FL-4")
@@ -164,18 +165,17 @@ def test_mail_leaves_later_each_once(neighbours: Neighbours, figures: Figures) -
     """As soon as its server is back, and not twice, whatever the server was told before it went."""
     figures.fault = "the mail server is away, and comes back"
     refuse_mail(neighbours)
-    before = len(neighbours.mail.taken)
     ledger = Ledger(lambda: neighbours.process.url, people=2, seed=random.randrange(10**6), weights={"sign_up": 1})
     with ledger:
         ledger.go_on(writes=rounds(4, 40))
-    assert len(neighbours.mail.taken) == before
-    began_at = time.monotonic()
-    recover(neighbours)
     promised = {account.email for account in ledger.book.signed_up}
 
     def arrived() -> list[str]:
         return [recipient for mail in neighbours.mail.taken for recipient in mail.recipients if recipient in promised]
 
+    assert arrived() == []
+    began_at = time.monotonic()
+    recover(neighbours)
     wait_until(lambda: set(arrived()) == promised)
     figures["mails promised"] = len(promised)
     figures["all of them there, s after it is back"] = time.monotonic() - began_at

@@ -152,8 +152,6 @@ def test_logins_at_ten_times_the_capacity(tmp_path: Path, figures: Figures) -> N
 
         assert server.app.hasher.waiting == 0
         for number in range(count - 3, count):  # refused a moment ago; nobody is taken for a guesser
-            started_at = time.monotonic()
             assert api.post("/auth/login", json={"email": email(number), "password": PASSWORD}).status_code == 200
-            assert time.monotonic() - started_at < HASH_SECONDS + PROMPT_SECONDS
         figures.at_most("three logins as usual after, s", time.monotonic() - ended_at, NORMAL_SECONDS)
         assert time.monotonic() - ended_at < NORMAL_SECONDS

@@ -78,7 +78,6 @@ def test_fifty_people_who_sign_up_log_in_and_refresh_at_once_all_succeed(server:
 
 
 @pytest.mark.rule("D2", "SU-1")
-@pytest.mark.usefixtures("all_the_time")
 @pytest.mark.parametrize(("member", "code"), [("email", "email_taken"), ("username", "username_taken")])
 def test_of_fifty_sign_ups_for_one_name_at_once_one_succeeds(make_server: MakeServer, member: str, code: str) -> None:
     """In whatever spelling: 25 in capitals. Hashing is quick, so that they really meet at the database."""
@@ -100,7 +99,6 @@ def test_of_fifty_sign_ups_for_one_name_at_once_one_succeeds(make_server: MakeSe
 
 
 @pytest.mark.rule("AD-1", "D2")
-@pytest.mark.usefixtures("all_the_time")
 def test_of_fifty_uses_of_the_setup_token_at_once_one_succeeds(make_server: MakeServer) -> None:
     seen = Seen()
     server = make_server(change=seen.plant)

@@ -1,6 +1,5 @@
 """What becomes of mail when the mail server is down, slow or unwilling, or when we are stopped or killed."""
 
-import socket
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from ostiary.mail.outbox import LEASE, enqueue
 from tests.audit.inside import recorded
 from tests.conftest import MakeProcess, MakeServer, settings_for_tests
 from tests.mail.letters import changed, post, post_all, reset, somebody, waiting
+from tests.parts.ports import free_port
 from tests.parts.smtp import MailServer
 from tests.people import log_in, sign_up
 from tests.server import Server
@@ -40,8 +40,7 @@ def is_empty(server: Server) -> bool:
 @pytest.mark.any_engine
 @pytest.mark.rule("FL-4")
 def test_mail_waits_for_a_server_that_is_down_and_leaves_once_it_is_back(make_server: MakeServer) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
+    port = free_port()
     server = make_server(mail_url=f"smtp://127.0.0.1:{port}")
     addresses = [somebody() for _ in range(30)]
     with capture_logs() as lines:
@@ -152,7 +151,7 @@ def test_a_server_that_is_stopped_gives_back_what_it_had_taken(
     server = make_server(mail_url=mail.url)
     addresses = [somebody() for _ in range(5)]
     post_all(server, changed(server), addresses)
-    wait_until(lambda: mail.connections == 1)
+    wait_until(lambda: mail.hanging == 1)
     server.__exit__()
     leased = rows(server.settings, "SELECT count(*) FROM mail_outbox WHERE lease_id IS NOT NULL")
     assert (leased, mail.taken) == ([(1,)], [])  # of the one in hand nobody knows whether it was taken
@@ -176,7 +175,7 @@ def test_a_server_killed_while_it_hands_a_mail_over_leaves_it_to_the_next(
     sealer, now, address = Sealer(read_secret(settings), "sealing"), datetime.now(UTC), somebody()
     message = reset(valid_for=timedelta(hours=1))
     mail_id = write(settings, enqueue, message, to=address, language="en", user_id=1, sealer=sealer, now=now)
-    wait_until(lambda: mail.connections == 1)
+    wait_until(lambda: mail.hanging == 1)
     process.kill()
     mail.hangs_at = None
     with Server(settings) as after:

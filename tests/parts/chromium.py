@@ -12,6 +12,9 @@ MAC_APPLICATIONS = (
     Path("/Applications/Chromium.app/Contents/MacOS/Chromium"),
 )
 
+PATIENCE_MS = 60_000
+"""How long a page may take on a busy machine."""
+
 # For Playwright's launch(executable_path=chromium(), args=LAUNCH_ARGS): the browser speaks to nobody but the test.
 LAUNCH_ARGS = [
     "--headless",

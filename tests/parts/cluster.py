@@ -81,14 +81,19 @@ class Cluster:
         """Ask the nodes which of them is primary."""
         return next((node for node in self.nodes if self._answers(node, "/primary")), None)
 
+    def _known_primary(self) -> str:
+        self._daemons.wait_until(lambda: self.primary() is not None, "a primary", START_SECONDS)
+        node = self.primary()
+        assert node is not None
+        return node
+
     def is_synchronous(self) -> bool:
         """Say whether a commit waits for a standby."""
         return any(self._answers(node, "/sync") for node in self.nodes)
 
     def kill_primary(self) -> str:
         """Kill the primary and its Patroni, as when the machine loses power, and say which node it was."""
-        node = self.primary()
-        assert node is not None
+        node = self._known_primary()
         self._daemons.send(node, signal.SIGSTOP)
         kill_family(self._postmaster(node))
         self._daemons.kill(node)
@@ -96,8 +101,7 @@ class Cluster:
 
     def switch_over(self) -> str:
         """Let a standby become primary in good order, and say which node was it before."""
-        node = self.primary()
-        assert node is not None
+        node = self._known_primary()
         answer = httpx.post(
             f"http://127.0.0.1:{self._ports[node][1]}/switchover",
             json={"leader": node},

@@ -61,6 +61,8 @@ class MailServer:
         self.answers: dict[str, str] = {}
         self.refused: dict[str, str] = {}
         self.hangs_at: str | None = None
+        self.hanging = 0
+        """How many have come so far that they wait for ever."""
         self.hangs_up_at: str | None = None
         self._tls, self._at_once, self._users = tls, at_once, dict(users or {})
         self._listener = socket.create_server(("127.0.0.1", port))
@@ -117,6 +119,7 @@ class MailServer:
 
     async def _misbehave(self, word: str, server: SMTP) -> str | None:
         if self.hangs_at == word:
+            self.hanging += 1
             await asyncio.sleep(HANGS_SECONDS)
         if self.hangs_up_at == word:
             cast("asyncio.Transport", server.transport).abort()

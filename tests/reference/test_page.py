@@ -9,10 +9,12 @@ import pytest
 from playwright.sync_api import Locator, Page, expect, sync_playwright
 
 from ostiary.edge.headers import PAGE_POLICY
-from tests.parts.chromium import LAUNCH_ARGS, chromium
+from tests.parts.chromium import LAUNCH_ARGS, PATIENCE_MS, chromium
 from tests.reference.conformance import BY_ID, DOCUMENT, assert_refusal
 from tests.reference.conftest import Started
 from tests.server import NO_TLS, Server
+
+expect.set_options(timeout=PATIENCE_MS)
 
 TELL_VIOLATIONS = """
 document.addEventListener("securitypolicyviolation", (violation) =>
@@ -108,7 +110,7 @@ def page(server: Server) -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium(), args=LAUNCH_ARGS)
         page = browser.new_page()
-        page.set_default_timeout(60_000)
+        page.set_default_timeout(PATIENCE_MS)
         page.add_init_script(TELL_VIOLATIONS)
         page.on("console", lambda message: complaints.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: complaints.append(str(error)))
@@ -144,6 +146,7 @@ def test_a_browser_signs_up_logs_in_and_lists_users(server: Server, page: Page) 
     credentials = json.dumps({name: example[name] for name in ("email", "password")})
     answer = execute(open_operation(page, "login"), credentials)
     expect(answer.locator("tbody .response-col_status")).to_have_text("200")
+    expect(answer).to_contain_text("access_token")
     token = re.search(r'"access_token": "([^"]+)"', answer.inner_text())
     assert token
 

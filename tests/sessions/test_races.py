@@ -14,7 +14,7 @@ from ostiary.sessions.beginning import begin_session
 from ostiary.sessions.models import Session
 from ostiary.users.accounts import delete_user
 from tests.conftest import MakeServer
-from tests.people import Person, refresh, sign_up, signed_in
+from tests.people import Person, patiently, refresh, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.answers import assert_refused, at_once, claims_of, session_of, tokens_in, works
 from tests.sessions.beside import restarted, rows, why_revoked, write
@@ -164,7 +164,7 @@ def test_no_login_outlives_the_end_of_its_user(server: Server, client: httpx.Cli
         answers: list[httpx.Response] = []
 
         def try_to_log_in(answers: list[httpx.Response] = answers, credentials: dict[str, str] = credentials) -> None:
-            answers.append(client.post("/auth/login", json=credentials))
+            answers.append(patiently(lambda: client.post("/auth/login", json=credentials)))
 
         calls: list[Callable[[], object]] = [try_to_log_in] * 4
         calls.append(partial(end, server, client, person))

@@ -102,7 +102,7 @@ def test_data_of_a_release_is_upgraded_with_all_that_was_promised(
     assert rows(settings, "SELECT version_num FROM alembic_version") == [(promise.revision,)]
     server = served(make_server, settings, promise)
     assert rows(settings, "SELECT version_num FROM alembic_version") == [(HEAD,)]
-    assert on_database(settings, lambda database: database.read(differences)) == []
+    assert on_database(settings, lambda database: database.survey(differences)) == []
     assert_sound(settings)
     with server.client() as client:
         assert_sessions_as_they_were(client, promise)

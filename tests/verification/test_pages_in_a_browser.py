@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.mails import mail_to
-from tests.parts.chromium import LAUNCH_ARGS, chromium
+from tests.parts.chromium import LAUNCH_ARGS, PATIENCE_MS, chromium
 from tests.people import PASSWORD, sign_up, signed_in
 from tests.server import Server
 from tests.sessions.beside import rows
@@ -17,6 +17,8 @@ from tests.verification.test_invite import invited
 from tests.verification.test_reset import NEW, login_status, reset_token
 
 pytestmark = pytest.mark.any_engine
+
+expect.set_options(timeout=PATIENCE_MS)
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +35,7 @@ def page(browser: Browser, server: Server, request: pytest.FixtureRequest) -> It
     """A page of the browser. Nothing may be asked of any other host, and no policy may be broken."""
     context = browser.new_context(base_url=server.url, java_script_enabled=request.param == "with scripts")
     with context.new_page() as page:
+        page.set_default_timeout(PATIENCE_MS)
         complaints: list[str] = []
         asked: list[str] = []
         page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
