@@ -17,8 +17,8 @@ from tests.people import Person, newcomer, refresh, signed_in
 from tests.server import Process
 
 SLACK = 5  # for machines that are slow at times
-HEALTH_SECONDS = SLACK * 1.5
-ANSWER_SECONDS = SLACK * 5.0
+HEALTH_SECONDS = 1.5
+ANSWER_SECONDS = 5.0
 RECOVERY_SECONDS = 30.0
 
 EVERY_SECONDS = 0.4
@@ -144,7 +144,7 @@ def judge(calls: list[Call]) -> None:
             assert "WWW-Authenticate" not in answer.headers
     slowest = {what: max(call.seconds for call in calls if call.what == what) for what in {call.what for call in calls}}
     for what, seconds in slowest.items():
-        assert seconds < (HEALTH_SECONDS if what in {"health", "ready", "live"} else ANSWER_SECONDS), slowest
+        assert seconds < SLACK * (HEALTH_SECONDS if what in {"health", "ready", "live"} else ANSWER_SECONDS), slowest
 
 
 def recovered(process: Process, api: httpx.Client) -> float:
@@ -236,7 +236,7 @@ def test_a_sqlite_file_that_somebody_keeps_locked(tmp_path: Path) -> None:
         for call in writers.finish():
             assert (call.what, call.status, call.answer.json()) == (call.what, 503, UNAVAILABLE)
             assert int(call.answer.headers["Retry-After"]) >= 1
-            assert 3 < call.seconds < SLACK * 5
+            assert 3 < call.seconds < SLACK * ANSWER_SECONDS
         beside.execute("ROLLBACK")
         all_is_as_before(api, person)
         assert "unhandled_error" not in process.log.read_text()
