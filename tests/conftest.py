@@ -225,13 +225,19 @@ def make_server(new_place: NewPlace) -> Iterator[MakeServer]:
     """Starts servers of a test's own: `make_server(rate_limit=True)`. Given `like=server` it uses that one's data."""
     with ExitStack() as stack:
 
-        def make(*, like: Server | None = None, change: Callable[[App], None] | None = None, **options: Any) -> Server:
+        def make(
+            *,
+            like: Server | None = None,
+            change: Callable[[App], None] | None = None,
+            real_hashing: bool = False,
+            **options: Any,
+        ) -> Server:
             if like is not None:
                 options = {"data_dir": like.settings.data_dir, "database_url": like.settings.database_url} | options
             else:
                 options = {**new_place(), **options}
             settings = settings_for_tests(options.pop("data_dir"), options.pop("database_url"), **options)
-            return stack.enter_context(Server(settings, change=change))
+            return stack.enter_context(Server(settings, change=change, real_hashing=real_hashing))
 
         yield make
 

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +21,7 @@ import uvicorn
 
 from ostiary.app import create_app
 from ostiary.context import App
+from ostiary.crypto.passwords import PasswordHasher
 from ostiary.edge.connections import Connections, Limits
 from ostiary.settings import Settings
 from tests.clock import FakeClock
@@ -27,6 +29,9 @@ from tests.clock import FakeClock
 START_SECONDS = 60
 UPKEEP_SECONDS = 0.25
 MAIL_SECONDS = 0.1
+QUICK_HASHER = partial(PasswordHasher, memory_kib=64, time_cost=1)
+"""Hashing would take much of the time of all tests, and twenty at once would wait longer than a server lets them."""
+_BUILDING = threading.Lock()  # some tests build several servers at once
 NO_TLS = ssl.create_default_context()
 """For `verify=` of every client: left to itself each would read all certificates of the system, which takes 20 ms."""
 
@@ -41,13 +46,17 @@ class Server:
         change: Callable[[App], None] | None = None,
         limits: Limits | None = None,
         port: int = 0,
+        real_hashing: bool = False,
     ) -> None:
         limits = limits or Limits(parting_seconds=0.05)
         self.settings = settings
         self.clock = FakeClock()
-        self.application = create_app(
-            settings, clock=self.clock, upkeep_every_seconds=UPKEEP_SECONDS, mail_every_seconds=MAIL_SECONDS
-        )
+        with _BUILDING, pytest.MonkeyPatch.context() as patch:
+            if not real_hashing:
+                patch.setattr("ostiary.app.PasswordHasher", QUICK_HASHER)
+            self.application = create_app(
+                settings, clock=self.clock, upkeep_every_seconds=UPKEEP_SECONDS, mail_every_seconds=MAIL_SECONDS
+            )
         self.app: App = self.application.state.ostiary
         if change is not None:
             change(self.app)

@@ -115,9 +115,9 @@ class Installation:
         return int(self.run(*arguments, input=PASSWORD).json["id"])
 
     @contextmanager
-    def serving(self) -> Iterator[httpx.Client]:
+    def serving(self, *, real_hashing: bool = False) -> Iterator[httpx.Client]:
         """Serve it from this process meanwhile."""
-        with Server(self.settings) as server, server.client() as client:
+        with Server(self.settings, real_hashing=real_hashing) as server, server.client() as client:
             yield client
 
     def _fork(self, arguments: Sequence[str], **how: Any) -> int:

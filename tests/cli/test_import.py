@@ -70,7 +70,7 @@ def test_users_go_in_and_can_log_in(ready: Installation, name: str, content: byt
     }
     assert [(e, u, bool(a), bool(s)) for e, u, a, s in rows(ready.settings, ALL)] == KEPT
     assert not list(ready.data_dir.parent.glob("*rejects*"))
-    with ready.serving() as client:
+    with ready.serving(real_hashing=True) as client:
         ann = log_in(client, Person({"email": "ann@example.com"}, PASSWORD))
         shown = client.get("/users/1", headers=ann.auth).json()
         assert (shown["created_at"], shown["username"]) == ("2020-02-03T04:05:06", "ann")

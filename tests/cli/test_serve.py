@@ -14,7 +14,6 @@ import pytest
 from ostiary.login.signup import offer_setup
 from tests.cli.command import Installation
 from tests.conftest import MakeProcess, MakeServer, settings_for_tests
-from tests.login.inside import cheap_hashing
 from tests.people import log_in, newcomer, patiently, refresh, sign_up, signed_in
 from tests.server import Process, Server
 from tests.sessions.beside import rows, write
@@ -110,7 +109,7 @@ def test_setup_token_lives_an_hour(make_server: MakeServer) -> None:
 
 @pytest.mark.rule("AD-1", "D2")
 def test_setup_token_makes_one_superuser_however_many_try_at_once(make_server: MakeServer) -> None:
-    server = make_server(change=cheap_hashing)
+    server = make_server()
     token = write(server.settings, offer_setup, now=server.clock.now())
     assert token is not None
     statuses = []

@@ -11,7 +11,7 @@ from ostiary.clock import SystemClock
 from tests.audit.inside import recorded
 from tests.cli.command import INTERRUPT, Installation, Outcome
 from tests.login.guessing import elsewhere
-from tests.login.inside import cheap_hashing, plant_failures, throttle_rows
+from tests.login.inside import plant_failures, throttle_rows
 from tests.mails import mail_to
 from tests.people import PASSWORD
 from tests.server import Server
@@ -216,7 +216,7 @@ def test_deleted_user_takes_everything_with_him_and_his_id_stays_spent(place: In
 def test_user_whom_strangers_have_locked_out_is_let_in_again(place: Installation) -> None:
     place.make("bob")
     ann = place.make("ann")
-    with Server(place.settings, change=cheap_hashing) as server, server.client() as client:
+    with Server(place.settings) as server, server.client() as client:
         for user_id in (1, ann):
             plant_failures(server, user_id, *elsewhere(100))
         credentials = {"email": "ann@example.com", "password": PASSWORD}

@@ -12,7 +12,6 @@ import pytest
 from ostiary.db.schema import HEAD
 from ostiary.login.signup import offer_setup
 from tests.conftest import settings_for_tests
-from tests.login.inside import cheap_hashing
 from tests.people import bearer, log_in, newcomer, patiently, refresh, sign_up, signed_in
 from tests.server import Process, Server
 from tests.sessions.answers import assert_refused, at_once, tokens_in, works
@@ -34,8 +33,7 @@ def several(postgres_url: str, tmp_path: Path) -> Iterator[Several]:
         def start(number: int, **options: Any) -> list[Server]:
             options = {"secret_key": SECRET, "public_url": PUBLIC_URL} | options
             servers = [
-                Server(settings_for_tests(tmp_path / f"{count}", postgres_url, **options), change=cheap_hashing)
-                for count in range(number)
+                Server(settings_for_tests(tmp_path / f"{count}", postgres_url, **options)) for count in range(number)
             ]
             return at_once([partial(stack.enter_context, server) for server in servers])
 

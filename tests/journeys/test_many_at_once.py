@@ -16,7 +16,6 @@ from ostiary.context import App
 from ostiary.db import Unreachable
 from ostiary.login.signup import offer_setup
 from tests.conftest import MakeServer
-from tests.login.inside import cheap_hashing
 from tests.people import Person, bearer, log_in, newcomer, patiently, refresh
 from tests.server import Server
 from tests.sessions.answers import at_once, tokens_in
@@ -26,13 +25,12 @@ MANY = 50
 
 
 class Seen:
-    """Keeps the database's refusals, which to a client look like a full server. Makes hashing quick as well."""
+    """Keeps the database's refusals, which to a client look like a full server."""
 
     def __init__(self) -> None:
         self.unreachable: list[Unreachable] = []
 
     def plant(self, app: App) -> None:
-        cheap_hashing(app)
         write = app.db.write
 
         async def watched(flow: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:

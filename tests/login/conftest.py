@@ -7,7 +7,6 @@ import httpx
 import pytest
 
 from tests.conftest import NewDatabase, settings_for_tests
-from tests.login.inside import cheap_hashing
 from tests.server import Server
 
 SECRET = "f3b1c9e07a5d4862b9e4d17c60a8f25e"
@@ -17,7 +16,7 @@ SECRET = "f3b1c9e07a5d4862b9e4d17c60a8f25e"
 def guarded(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A server behind a proxy, without request limits. Tests move its clock, but use people of their own."""
     settings = settings_for_tests(tmp_path_factory.mktemp("data"), new_database(), trusted_proxies="127.0.0.1")
-    with Server(settings, change=cheap_hashing) as running:
+    with Server(settings) as running:
         yield running
 
 
@@ -33,7 +32,7 @@ def servers(new_database: NewDatabase, tmp_path_factory: pytest.TempPathFactory)
     """Two servers on one database, behind a proxy."""
     directory, url = tmp_path_factory.mktemp("data"), new_database()
     settings = settings_for_tests(directory, url, trusted_proxies="127.0.0.1", secret_key=SECRET)
-    with Server(settings, change=cheap_hashing) as one, Server(settings, change=cheap_hashing) as two:
+    with Server(settings) as one, Server(settings) as two:
         yield one, two
 
 

@@ -6,9 +6,8 @@ from typing import Any
 from sqlalchemy import Connection, delete, insert, select, update
 
 from ostiary.audit.origin import OPERATOR
-from ostiary.context import App
 from ostiary.credentials.models import password_of, passwords
-from ostiary.crypto.passwords import PasswordHasher, StoredPassword
+from ostiary.crypto.passwords import StoredPassword
 from ostiary.db.types import to_milliseconds
 from ostiary.login.places import network_of, subject_of
 from ostiary.login.throttle import login_throttles
@@ -78,12 +77,6 @@ def plant_failures(server: Server, user_id: int, *sources: str) -> None:
         connection.execute(insert(login_throttles).values(row | counts))
 
     write(server.settings, plant)
-
-
-def cheap_hashing(app: App) -> None:
-    """Make hashing quick, for tests of something else that send more at once than this machine can hash."""
-    app.hasher.close()
-    object.__setattr__(app, "hasher", PasswordHasher(memory_kib=64, time_cost=1))
 
 
 def attempts_stored(settings: Settings, person: Person | None = None) -> list[int]:

@@ -13,8 +13,7 @@ from fastapi import FastAPI
 from ostiary import app as composition
 from ostiary.context import App
 from ostiary.crypto.passwords import StoredPassword, Verification
-from tests.login.inside import cheap_hashing
-from tests.server import Process
+from tests.server import QUICK_HASHER, Process
 
 ROOT = Path(__file__).parents[2]
 PATH = os.pathsep.join((str(ROOT), str(ROOT / "src")))
@@ -48,7 +47,8 @@ def slower_for_known(app: App) -> None:
 
 def hanging(app: App) -> None:
     """Let no verification ever end, and any number wait: what is too slow for that is refused and not counted."""
-    cheap_hashing(app)
+    app.hasher.close()
+    object.__setattr__(app, "hasher", QUICK_HASHER())
     app.hasher._verify = lambda *_: threading.Event().wait()  # type: ignore[method-assign, assignment]
 
 

@@ -211,7 +211,7 @@ def test_deactivation_ends_what_a_login_gave(server: Server, client: httpx.Clien
 
 @pytest.mark.rule("PW-4")
 def test_a_hash_of_another_cost_is_replaced_after_a_login_and_no_sooner(make_server: MakeServer) -> None:
-    server = make_server()
+    server = make_server(real_hashing=True)
     cheap = argon2.PasswordHasher(time_cost=3, memory_cost=8192, parallelism=1).hash(PASSWORD)
     with server.client() as client:
         person = sign_up(client)

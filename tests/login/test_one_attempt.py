@@ -16,7 +16,7 @@ from ostiary.login.proof import InvalidPassword
 from ostiary.web.endpoint import Endpoint
 from tests.conftest import MakeServer
 from tests.login.guessing import HOME, WRONG, elsewhere
-from tests.login.inside import attempts_stored, cheap_hashing
+from tests.login.inside import attempts_stored
 from tests.people import Person, log_in, patiently, sign_up
 from tests.server import Server
 from tests.sessions.answers import at_once
@@ -121,7 +121,7 @@ def test_beyond_the_limit_the_right_one_is_refused_like_a_wrong_one_until_time_h
 
 @pytest.mark.rule("D2", "LG-3", "LG-4", "PW-7", "ST-2")
 def test_after_a_restart_no_more_are_verified_than_before(make_server: MakeServer) -> None:
-    before = make_server(trusted_proxies="127.0.0.1", change=cheap_hashing)
+    before = make_server(trusted_proxies="127.0.0.1")
     with before.client() as client:
         people = [somebody_at_home(client) for _ in GUESSABLE]
         for secret, person in zip(GUESSABLE, people, strict=True):

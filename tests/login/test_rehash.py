@@ -3,7 +3,8 @@
 import asyncio
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import partial
 
 import argon2
 import httpx
@@ -16,7 +17,7 @@ from ostiary.credentials.models import password_of, passwords
 from ostiary.crypto.passwords import StoredPassword
 from ostiary.login.password import replace_password
 from ostiary.problems import Unavailable
-from tests.conftest import MakeServer
+from tests.conftest import MakeServer, NewPlace, settings_for_tests
 from tests.people import PASSWORD, Person, log_in, sign_up
 from tests.server import Server
 from tests.sessions.beside import restarted, rows, write
@@ -70,6 +71,19 @@ def refused(client: httpx.Client, person: Person, password: str = WRONG) -> bool
 
 def works(client: httpx.Client, person: Person) -> bool:
     return bool(client.get(f"/users/{person.id}", headers=person.auth).json() == person.user)
+
+
+@pytest.fixture(scope="module")
+def server(new_place: NewPlace) -> Iterator[Server]:
+    """A server that hashes as it does everywhere but in tests."""
+    with Server(settings_for_tests(**new_place()), real_hashing=True) as running:
+        yield running
+
+
+@pytest.fixture
+def make_server(make_server: MakeServer) -> MakeServer:
+    """Such servers of a test's own."""
+    return partial(make_server, real_hashing=True)
 
 
 @pytest.mark.rule("PW-4")

@@ -12,7 +12,7 @@ from ostiary.audit.origin import OPERATOR
 from ostiary.users.accounts import delete_user
 from tests.conftest import MakeServer
 from tests.login.guessing import HOME, fail, is_open
-from tests.login.inside import cheap_hashing, throttle_rows
+from tests.login.inside import throttle_rows
 from tests.people import log_in, sign_up
 from tests.server import Server
 from tests.sessions.beside import restarted, rows, write
@@ -184,7 +184,7 @@ def test_counters_survive_a_restart(make_server: MakeServer) -> None:
 @pytest.mark.rule("LG-3", "LG-4")
 def test_rows_that_block_nobody_any_more_are_cleared_away(make_server: MakeServer) -> None:
     """Not what an account's strangers have failed one after another, however long ago; but from where they did."""
-    server = make_server(trusted_proxies="127.0.0.1", change=cheap_hashing)
+    server = make_server(trusted_proxies="127.0.0.1")
     with server.client() as client:
         old, home, person = sign_up(client), sign_up(client), sign_up(client)
         assert is_open(client, home)

@@ -16,7 +16,7 @@ from ostiary.crypto.passwords import StoredPassword, Verification
 from ostiary.crypto.workers import Place
 from ostiary.problems import Unavailable
 from tests.conftest import MakeServer, NewDatabase, settings_for_tests
-from tests.login.inside import attempts_stored, cheap_hashing, throttle_rows
+from tests.login.inside import attempts_stored, throttle_rows
 from tests.login.planted import PlantedProcess
 from tests.people import Person, patiently, sign_up
 from tests.server import Server
@@ -47,10 +47,9 @@ def at_once(server: Server, email: str, *passwords: str, is_patient: bool = Fals
 
 
 def planted(plant: Callable[[Verify], Verify]) -> Callable[[App], None]:
-    """Put something between a server and its verifying of passwords, which is made quick."""
+    """Put something between a server and its verifying of passwords."""
 
     def change(app: App) -> None:
-        cheap_hashing(app)
         app.hasher._verify = plant(app.hasher._verify)  # type: ignore[method-assign, assignment]
 
     return change
@@ -86,7 +85,7 @@ def test_of_fifty_guesses_at_once_ten_are_verified(make_server: MakeServer) -> N
 
 @pytest.mark.rule("LG-3", "D2")
 def test_guesses_at_once_leave_a_blocked_pair_whatever_their_order(make_server: MakeServer) -> None:
-    server = make_server(change=cheap_hashing)
+    server = make_server()
     with server.client() as client:
         person = sign_up(client)
         with at_once(server, person.email, *[WRONG] * MANY, is_patient=True) as answers:
@@ -99,7 +98,7 @@ def test_guesses_at_once_leave_a_blocked_pair_whatever_their_order(make_server: 
 @pytest.mark.rule("LG-3")
 @pytest.mark.parametrize("times", [12, 30])
 def test_many_logins_at_once_with_the_right_password_all_succeed(make_server: MakeServer, times: int) -> None:
-    server = make_server(change=cheap_hashing)
+    server = make_server()
     with server.client() as client:
         person = sign_up(client)
     with at_once(server, person.email, *[person.password] * times, is_patient=True) as answers:

@@ -7,7 +7,7 @@ import pytest
 import structlog
 
 from tests.conftest import MakeServer
-from tests.login.inside import attempts_stored, cheap_hashing, deactivate, remove_password, throttle_rows
+from tests.login.inside import attempts_stored, deactivate, remove_password, throttle_rows
 from tests.people import Person, bearer, log_in, patiently, refresh, signed_in
 from tests.server import Server
 from tests.sessions.aged import age
@@ -149,7 +149,7 @@ def test_the_right_password_clears_what_was_counted(server: Server, client: http
 
 @pytest.mark.rule("PW-7", "D2")
 def test_no_number_of_guesses_at_once_exceeds_the_limit(make_server: MakeServer) -> None:
-    server = make_server(change=cheap_hashing)
+    server = make_server()
     with server.client() as client:
         person = signed_in(client)
         with structlog.testing.capture_logs() as logged:

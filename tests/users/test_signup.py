@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.conftest import MakeServer
-from tests.login.inside import cheap_hashing, promote, stored_hash
+from tests.login.inside import promote, stored_hash
 from tests.people import newcomer, patiently, sign_up, signed_in
 from tests.server import Server
 
@@ -200,8 +200,10 @@ def test_the_shortest_password_is_a_setting(make_server: MakeServer) -> None:
 
 
 @pytest.mark.rule("PW-4", "AD-5")
-def test_passwords_are_kept_as_argon2id_with_a_salt_of_their_own(server: Server, client: httpx.Client) -> None:
-    stored = [stored_hash(server, sign_up(client)) for _ in range(2)]
+def test_passwords_are_kept_as_argon2id_with_a_salt_of_their_own(make_server: MakeServer) -> None:
+    server = make_server(real_hashing=True)
+    with server.client() as client:
+        stored = [stored_hash(server, sign_up(client)) for _ in range(2)]
     form = re.compile(r"\$argon2id\$v=19\$m=19456,t=2,p=1\$(?P<salt>[^$]{22})\$[^$]{43}")
     salts = {found["salt"] for text in stored if (found := form.fullmatch(text))}
     assert len(salts) == 2
@@ -261,7 +263,7 @@ def test_closed_sign_up_is_403(make_server: MakeServer) -> None:
 
 @pytest.mark.rule("SU-1")
 def test_of_fifty_sign_ups_of_one_address_at_once_one_succeeds(make_server: MakeServer) -> None:
-    server = make_server(change=cheap_hashing)
+    server = make_server()
     body = newcomer()
 
     def attempt(number: int) -> httpx.Response:
