@@ -1,6 +1,7 @@
 """A Valkey with a replica and three Sentinels, as `deploy/valkey` describes it."""
 
 import secrets
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -54,6 +55,13 @@ class Sentinels:
         """Kill the server that is primary."""
         [primary] = [name for name in SERVERS if self._role(name) == "master"]
         self._daemons.kill(primary)
+
+    def wait_until(self, is_so: Callable[[], bool], what: str, seconds: float) -> None:
+        """Wait for what they bring about; where it does not come to be, say what they have logged.
+
+        A Sentinel that was itself held up for two seconds trusts nobody's clock for the next thirty, and does nothing.
+        """
+        self._daemons.wait_until(is_so, what, seconds)
 
     def keys(self) -> int:
         """Count what the primary holds."""
